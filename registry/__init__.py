@@ -1,0 +1,3 @@
+"""Entrepot, a private container registry. The server: see docs/architecture.md."""
+
+__all__: list[str] = []

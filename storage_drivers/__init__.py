@@ -1,0 +1,31 @@
+"""Where blob bytes live. Knows nothing of digests' meaning, of repositories or of HTTP."""
+
+from storage_drivers.base import (
+    Interrupted,
+    LocalFile,
+    NoSpace,
+    NotFound,
+    Object,
+    Observer,
+    SignedUrl,
+    Stat,
+    StorageDriver,
+    StorageError,
+    Unavailable,
+    Upload,
+)
+
+__all__ = [
+    "Interrupted",
+    "LocalFile",
+    "NoSpace",
+    "NotFound",
+    "Object",
+    "Observer",
+    "SignedUrl",
+    "Stat",
+    "StorageDriver",
+    "StorageError",
+    "Unavailable",
+    "Upload",
+]

@@ -1,0 +1,158 @@
+"""The protocol between the registry and the place where blob bytes live.
+
+A driver keeps *objects*: immutable byte strings, each at a *location* that the driver chooses when the
+object is committed. A location is written once: never overwritten, renamed or used again, so that the
+index can point to it without asking again. docs/storage-drivers.md tells how to write a driver.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+JsonValue = str | int | None
+
+Observer = Callable[[Sequence[bytes]], None]
+"""Called with each run of buffers, in order, in the thread that stores it: so bytes that are also
+hashed cross to a thread once."""
+
+
+class StorageError(Exception):
+    """What a driver raises; never a vendor's own exception."""
+
+
+class NotFound(StorageError):
+    """There is no such object, or no such staged object."""
+
+
+class NoSpace(StorageError):
+    """The medium is full, or a quota or file size limit is reached. Room may be made."""
+
+
+class Unavailable(StorageError):
+    """The medium does not answer or answers with an error; the same call may work later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A staged object between `begin` and `commit`.
+
+    It is all that a driver needs to carry on, in this process or in another one on another machine, and
+    it goes through JSON unchanged. `offset` is the number of bytes that are durable; a driver ignores
+    (and may overwrite) whatever lies past it.
+    """
+
+    offset: int = 0
+    state: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """`size` in bytes, `modified` in seconds since the epoch."""
+
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object found by `scan`."""
+
+    location: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """The object is this whole file, and the process may open and send it."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """The object can be had from this URL by whoever has the URL, until it expires."""
+
+    url: str
+
+
+class StorageDriver(ABC):
+    """One medium. Instances are made inside a running event loop and used from that loop only."""
+
+    name: ClassVar[str]
+    """How configuration names the driver: the name of its entry point."""
+
+    shared: ClassVar[bool] = True
+    """Whether several processes with the same settings see the same objects."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> "StorageDriver":
+        """Make a driver from its own table of the configuration.
+
+        Raises ValueError, naming the setting, for one that is unknown, missing or wrong.
+        """
+
+    @abstractmethod
+    async def begin(self) -> Upload:
+        """Open a staged object of no bytes."""
+
+    @abstractmethod
+    async def append(
+        self, upload: Upload, runs: AsyncIterable[Sequence[bytes]], observe: Observer | None = None
+    ) -> Upload:
+        """Add `runs` (runs of buffers) at `upload.offset` and make them durable.
+
+        Whatever an earlier, failed append left past the offset is void. When `runs` raises, what came
+        before is kept: it is made durable and the error goes on as the `__cause__` of `Interrupted`,
+        whose `upload` tells how far it came.
+        """
+
+    @abstractmethod
+    async def commit(self, upload: Upload, digest: str) -> str:
+        """Make the staged object a readable, durable one, and return its location.
+
+        Idempotent: a second commit of the same upload, also after a crash, returns the same location.
+        `digest` (`algorithm:encoded`) may serve to name the object; the driver does not verify it.
+        Raises NotFound when the upload is unknown or was aborted.
+        """
+
+    @abstractmethod
+    async def abort(self, upload: Upload) -> None:
+        """Forget a staged object. Idempotent; without effect on a committed one."""
+
+    @abstractmethod
+    async def stat(self, location: str) -> Stat:
+        """Size and time of an object. Raises NotFound."""
+
+    @abstractmethod
+    def read(self, location: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to, not including, `stop` (None: to the end).
+
+        Raises NotFound at the first step, and Unavailable if the object ends before `stop`: a short
+        read is never passed off as a whole one.
+        """
+
+    @abstractmethod
+    async def locate(self, location: str) -> LocalFile | SignedUrl | None:
+        """The fast way out for a whole object, if there is one. Raises NotFound if it is cheap to know."""
+
+    @abstractmethod
+    async def delete(self, location: str) -> None:
+        """Remove an object for good, durably. Idempotent. Readers that are on it finish undisturbed."""
+
+    @abstractmethod
+    def scan(self) -> AsyncIterator[Object]:
+        """Every object, in any order. Staged ones are left out."""
+
+    async def aclose(self) -> None:  # noqa: B027 - most drivers hold nothing
+        """Let go of connections and threads."""
+
+
+class Interrupted(StorageError):
+    """The bytes to append ended with an error; `upload` holds what was kept."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(f"the bytes to append broke off at offset {upload.offset}")
+        self.upload = upload
