@@ -1,0 +1,102 @@
+"""Run the real `entrepot serve` as a process of its own, as a user would."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class RunningRegistry:
+    """A registry process. `address` is `host:port`, `log` what it printed so far, on both streams."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    data: Path
+    log_file: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def answers(self) -> bool:
+        host, port = self.address.split(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=2)
+        try:
+            connection.request("GET", "/v2/")
+            return connection.getresponse().status in (200, 401)
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def wait_until_ready(self, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise AssertionError(f"the registry did not start:\n{self.log}")
+            time.sleep(0.05)
+
+    def stop(self, seconds: float = 30) -> int:
+        """SIGTERM, as an init system would; returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole process group: the supervisor and every worker at once."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+def start_registry(
+    data: Path,
+    *,
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    workers: int = 1,
+    port: int | None = None,
+    prefix: Sequence[str] = (),
+    wait: bool = True,
+) -> RunningRegistry:
+    """Start a registry on `data`. `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool."""
+    address = f"127.0.0.1:{port or free_port()}"
+    data.mkdir(parents=True, exist_ok=True)
+    log_file = data.parent / f"{data.name}.log"
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ENTREPOT_")}
+    command = [*prefix, sys.executable, "-m", "registry", "serve"]
+    command += ["--listen", address, "--data", str(data), "--workers", str(workers), *arguments]
+    with log_file.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env={**clean, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            start_new_session=True,
+        )
+    running = RunningRegistry(process, address, data, log_file)
+    if wait:
+        running.wait_until_ready()
+    return running
