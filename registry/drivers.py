@@ -1,0 +1,39 @@
+"""Find the storage drivers that are installed: ours, and those of the entry-point group."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+from storage_drivers import StorageDriver
+
+GROUP = "entrepot.storage_drivers"
+
+_OURS = (
+    EntryPoint("filesystem", "storage_drivers.filesystem:FilesystemDriver", GROUP),
+    EntryPoint("memory", "storage_drivers.memory:MemoryDriver", GROUP),
+)
+"""Named here as well, so that they are found in a checkout that was never installed."""
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in (*entry_points(group=GROUP), *_OURS)}
+
+
+def driver_names() -> list[str]:
+    """What `storage.driver` may be, sorted."""
+    return sorted(_installed())
+
+
+def driver_class(name: str) -> type[StorageDriver]:
+    """The driver that configuration calls `name`.
+
+    Raises ValueError, in words for whoever configures, if there is none or if it can't be imported.
+    """
+    point = _installed().get(name)
+    if point is None:
+        raise ValueError(f"no storage driver is called {name!r}; installed: {', '.join(driver_names())}")
+    try:
+        found = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"the storage driver {name!r} ({point.value}) can't be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, StorageDriver)):
+        raise ValueError(f"the storage driver {name!r} ({point.value}) is no StorageDriver")  # noqa: TRY004 - a wrong setting
+    return found
