@@ -1,0 +1,184 @@
+"""The index as the services see it: reads and changes, run in threads, on SQLite or PostgreSQL."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from registry.index.group_writer import GroupWriter
+from registry.oci.errors import StorageFull, Unavailable
+
+__all__ = ["Connection", "Index", "open_index"]
+
+Result = TypeVar("Result")
+
+ATTEMPTS = 5
+"""How often a change is tried that lost against another one, or whose connection broke before it ended."""
+
+RETRIED_STATES = {
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+}
+
+
+class Writer(Protocol):
+    """Runs a change in a transaction of its own or in one that it shares; in either case all or nothing."""
+
+    async def run(self, change: Callable[[Connection], Result], *, durable: bool) -> Result: ...
+
+    def close(self) -> None: ...
+
+
+class Index:
+    """Queries and changes are plain functions of a connection: see the modules of this package.
+
+    They run in threads, so that the event loop never waits for a database.
+    """
+
+    def __init__(
+        self, engine: Engine, writer: Writer, threads: ThreadPoolExecutor, watch: sqlite3.Connection | None
+    ) -> None:
+        self._engine = engine
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writer = writer
+        self._threads = threads
+        self._watch = watch
+
+    async def read(self, query: Callable[[Connection], Result]) -> Result:
+        """Run a query. Its statements each see the newest committed state.
+
+        Raises Unavailable when the database does not answer.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._read, query)
+
+    def _read(self, query: Callable[[Connection], Result]) -> Result:
+        with translated_errors(), self._reading.connect() as connection:
+            return query(connection)
+
+    async def write(self, change: Callable[[Connection], Result], *, durable: bool = True) -> Result:
+        """Run a change as one transaction, which is on the disk when this returns.
+
+        `durable=False` lets a power cut (not a crash of the process) undo it: for what a client can do
+        again without noticing. A change may run more than once before it commits, so it must have no
+        effect but on the connection. Raises what the change raises, StorageFull and Unavailable.
+        """
+        return await self._writer.run(change, durable=durable)
+
+    def generation(self) -> int | None:
+        """A number that changes whenever any process commits a change, or None where that is not cheap.
+
+        What was read after asking for a generation is true as long as the same one is answered. On SQLite
+        it costs some 5 µs and touches shared memory only, which is why it may run in the event loop.
+        """
+        if self._watch is None:
+            return None
+        row: tuple[int] = self._watch.execute("PRAGMA data_version").fetchone()
+        return row[0]
+
+    def close(self) -> None:
+        """End the threads and connections, after the changes that are under way."""
+        self._writer.close()
+        self._threads.shutdown()
+        self._engine.dispose()
+        if self._watch is not None:
+            self._watch.close()
+
+
+class PooledWriter:
+    """For PostgreSQL: a transaction a change, many side by side."""
+
+    def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
+        self._engine = engine
+        self._threads = threads
+
+    async def run(self, change: Callable[[Connection], Result], *, durable: bool) -> Result:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(self._run, change))
+
+    def _run(self, change: Callable[[Connection], Result]) -> Result:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with translated_errors(), self._engine.begin() as connection:
+                    return change(connection)
+            except Unavailable as error:
+                if attempt == ATTEMPTS or not may_retry(error.__cause__):
+                    raise
+        raise AssertionError("the loop returns or raises")
+
+    def close(self) -> None:
+        """Nothing: threads and connections belong to the index."""
+
+
+def may_retry(error: BaseException | None) -> bool:
+    """Whether the database itself undid the transaction, so that it may simply run again."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in RETRIED_STATES
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn what the database says into the registry's own errors."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise translate(error) from error
+
+
+def translate(error: SQLAlchemyError) -> Exception:
+    """The registry's error for a database's: a full disk, or a database that can't serve now."""
+    original = getattr(error, "orig", None)
+    if getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return StorageFull("the index has no room left on its disk")
+    if getattr(original, "sqlstate", None) == "53100":
+        return StorageFull("the index has no room left on its disk")
+    if isinstance(original, sqlite3.OperationalError):
+        return Unavailable(f"the index can't be used now: {original}")
+    state = getattr(original, "sqlstate", None)
+    outage = state is None or state[:2] in ("08", "40", "53", "57", "58") or state == "25006"
+    if outage and (original is None or type(original).__name__ in ("OperationalError", "InterfaceError")):
+        return Unavailable("the index database does not answer now")
+    if state in RETRIED_STATES:
+        return Unavailable("the index database is too busy now")
+    return error
+
+
+def open_index(url: str, *, pool_size: int) -> Index:
+    """Open the index at an SQLAlchemy URL. Its schema must be there (registry.index.migrations)."""
+    if make_url(url).get_backend_name() == "sqlite":
+        return open_sqlite(url, pool_size)
+    engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+    threads = ThreadPoolExecutor(pool_size, thread_name_prefix="index")
+    return Index(engine, PooledWriter(engine, threads), threads, None)
+
+
+def open_sqlite(url: str, pool_size: int) -> Index:
+    engine = sqlite_engine(url, pool_size)
+    threads = ThreadPoolExecutor(pool_size, thread_name_prefix="index")
+    path = make_url(url).database
+    if not path or path == ":memory:":
+        raise ValueError("the index needs a file: SQLite in memory is not shared between connections")
+    watch = sqlite3.connect(path, isolation_level=None, timeout=30)
+    return Index(engine, GroupWriter(engine, Path(f"{path}.lock"), translate), threads, watch)
+
+
+def sqlite_engine(url: str, pool_size: int) -> Engine:
+    """An engine whose connections are durable at commit, check foreign keys and begin nothing by themselves."""
+    engine = create_engine(
+        url, pool_size=pool_size, max_overflow=1, connect_args={"check_same_thread": False, "timeout": 30}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver's implicit BEGIN is a deferred one, too late for us
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

@@ -1,0 +1,115 @@
+"""Group commit for SQLite: one transaction, and so one sync of the disk, for all changes that wait.
+
+SQLite has one writer at a time. Instead of letting changes queue for its lock, each with a sync of its
+own, one thread takes all that have gathered, runs each in a savepoint and commits them together.
+"""
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+Result = TypeVar("Result")
+
+LARGEST_GROUP = 64
+"""Changes in one transaction: enough to share a sync, few enough that the first does not wait long."""
+
+
+class Waiting(NamedTuple):
+    """A change and whoever waits for it."""
+
+    change: Callable[[Connection], Any]
+    durable: bool
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+
+
+class GroupWriter:
+    """The one writing thread of this process. `lock` is a file that all processes on this index share."""
+
+    def __init__(
+        self, engine: Engine, lock: Path, translate: Callable[[SQLAlchemyError], Exception]
+    ) -> None:
+        self._engine = engine
+        self._translate = translate
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        # SQLite's own lock is polled with growing sleeps; this one wakes the next process at once.
+        self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, change: Callable[[Connection], Result], *, durable: bool) -> Result:
+        """See Index.write."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._queue.put(Waiting(change, durable, loop, future))
+        return await future
+
+    def close(self) -> None:
+        """End the thread after what waits now."""
+        self._queue.put(None)
+        self._thread.join()
+        os.close(self._lock)
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group = [first]
+            ended = False
+            while len(group) < LARGEST_GROUP and not self._queue.empty():
+                following = self._queue.get()
+                if following is None:
+                    ended = True
+                    break
+                group.append(following)
+            self._answer(group, self._commit(group))
+            if ended:
+                return
+
+    def _commit(self, group: list[Waiting]) -> list[Any]:
+        """What each change returned or raised. When the commit itself fails, all have failed."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            with self._engine.connect() as connection:
+                # Not durable: the frames are in the write-ahead log, and the next durable commit syncs them.
+                durable = any(waiting.durable for waiting in group)
+                connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                outcomes = [self._attempt(connection, waiting.change) for waiting in group]
+                connection.commit()
+                return outcomes
+        except SQLAlchemyError as error:
+            return [self._translate(error)] * len(group)
+        except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
+            return [error] * len(group)
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _attempt(self, connection: Connection, change: Callable[[Connection], Any]) -> Any:
+        connection.exec_driver_sql("SAVEPOINT change")
+        try:
+            outcome = change(connection)
+        except Exception as error:  # noqa: BLE001 - handed to the one who asked for the change
+            connection.exec_driver_sql("ROLLBACK TO change")
+            outcome = self._translate(error) if isinstance(error, SQLAlchemyError) else error
+        connection.exec_driver_sql("RELEASE change")
+        return outcome
+
+    @staticmethod
+    def _answer(group: list[Waiting], outcomes: list[Any]) -> None:
+        def deliver() -> None:
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                if waiting.future.cancelled():
+                    continue
+                if isinstance(outcome, Exception):
+                    waiting.future.set_exception(outcome)
+                else:
+                    waiting.future.set_result(outcome)
+
+        group[0].loop.call_soon_threadsafe(deliver)

@@ -1,0 +1,102 @@
+"""Bring the index to the form that this version knows: `upgrade`.
+
+The steps are the modules of `versions`. Each is written by hand, and never changed once released.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+__all__ = ["MigrationError", "upgrade"]
+
+LOCK = 0x656E747265706F74
+"""The advisory lock of PostgreSQL that whoever migrates holds: "entrepot" in ASCII."""
+
+WAIT_SECONDS = 60
+
+
+class MigrationError(Exception):
+    """The index can't be brought to this version's form; the message says why, without secrets."""
+
+
+def upgrade(url: str) -> None:
+    """Create or migrate the index at an SQLAlchemy URL, all or nothing.
+
+    Several processes may do so at once: one works, the others wait and find nothing left to do. The data
+    of a newer version is refused untouched. Raises MigrationError.
+    """
+    parsed = make_url(url)
+    connect = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
+    try:
+        with connect(parsed) as connection:
+            _upgrade(connection)
+    except (DBAPIError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise MigrationError(
+            f"the index at {parsed.render_as_string()} can't be migrated: {str(reason).strip()}"
+        ) from error
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+    strange = set(MigrationContext.configure(connection).get_current_heads()) - known
+    if strange:
+        raise MigrationError(
+            f"the index has the form {', '.join(sorted(strange))}, which this version of Entrepot does not "
+            "know: a newer one made it. Run that version or a later one; nothing was changed."
+        )
+    command.upgrade(config, "head")
+
+
+@contextmanager
+def _postgresql(url: URL) -> Iterator[Connection]:
+    """A transaction that nobody else migrates beside."""
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        yield connection
+
+
+@contextmanager
+def _sqlite(url: URL) -> Iterator[Connection]:
+    """A transaction that nobody else migrates or writes beside."""
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": WAIT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN would leave out CREATE and ALTER
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+
+    # The writers' lock: switching to WAL does not wait for SQLite's own locks, it fails.
+    with _file_lock(Path(f"{url.database}.lock")), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
