@@ -1,5 +1,6 @@
 """Find the storage drivers that are installed: ours, and those of the entry-point group."""
 
+import functools
 from importlib.metadata import EntryPoint, entry_points
 
 from storage_drivers import StorageDriver
@@ -13,6 +14,7 @@ _OURS = (
 """Named here as well, so that they are found in a checkout that was never installed."""
 
 
+@functools.cache
 def _installed() -> dict[str, EntryPoint]:
     return {point.name: point for point in (*entry_points(group=GROUP), *_OURS)}
 

@@ -45,7 +45,7 @@ def upgrade(url: str) -> None:
     except (DBAPIError, OSError) as error:
         reason = getattr(error, "orig", None) or error
         raise MigrationError(
-            f"the index at {parsed.render_as_string()} can't be migrated: {str(reason).strip()}"
+            f"the index at {parsed.set(query={}).render_as_string()} can't be migrated: {str(reason).strip()}"
         ) from error
 
 
