@@ -14,7 +14,7 @@ JsonValue = str | int | None
 
 Observer = Callable[[Sequence[bytes]], None]
 """Called with each run of buffers, in order, in the thread that stores it: so bytes that are also
-hashed cross to a thread once."""
+hashed cross to a thread once. What it saw counts only if `append` returns or raises `Interrupted`."""
 
 
 class StorageError(Exception):
@@ -106,7 +106,10 @@ class StorageDriver(ABC):
 
         Whatever an earlier, failed append left past the offset is void. When `runs` raises, what came
         before is kept: it is made durable and the error goes on as the `__cause__` of `Interrupted`,
-        whose `upload` tells how far it came.
+        whose `upload` tells how far it came. Being cancelled is no different: see `Interrupted`.
+
+        Raises NotFound (see `commit`), NoSpace and Unavailable. Then nothing was added, and `upload` is
+        good for another try. May do nothing at all when there are no bytes to add.
         """
 
     @abstractmethod
@@ -115,7 +118,8 @@ class StorageDriver(ABC):
 
         Idempotent: a second commit of the same upload, also after a crash, returns the same location.
         `digest` (`algorithm:encoded`) may serve to name the object; the driver does not verify it.
-        Raises NotFound when the upload is unknown or was aborted.
+        Raises NotFound when the upload is unknown or was aborted. But `begin` need not touch the medium,
+        which then knows nothing of an upload until it gets a byte: such a one may count as known.
         """
 
     @abstractmethod
@@ -151,7 +155,11 @@ class StorageDriver(ABC):
 
 
 class Interrupted(StorageError):
-    """The bytes to append ended with an error; `upload` holds what was kept."""
+    """The bytes to append ended with an error, the `__cause__`; `upload` holds what was kept.
+
+    The cause may be a CancelledError: a task that is cancelled in `append` learns in this way how far it
+    came. It notes that and then raises the cause, so that the cancellation goes on its way.
+    """
 
     def __init__(self, upload: Upload) -> None:
         super().__init__(f"the bytes to append broke off at offset {upload.offset}")

@@ -1,0 +1,330 @@
+"""Objects as files below one folder, which any number of processes may share.
+
+    <root>/staging/<token>                                     being uploaded
+    <root>/blobs/<algorithm>/<two digits>/<encoded>.<token>    committed; below root: its location
+
+The token, 128 random bits that `begin` draws, makes every location a new one: when the same content is
+pushed again after it was deleted, it can't collide with that deletion.
+
+What is durable when: `append` syncs the bytes and, for a new file, its name; `commit` renames, and syncs
+the names alone. Disks block, so every step runs in a thread of the driver's own (`_hop`), and the steps
+are cut so that a small blob takes two of them: one to append, one to commit.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import secrets
+import stat
+from asyncio import CancelledError
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import ClassVar, TypeVar
+
+from storage_drivers.base import (
+    Interrupted,
+    LocalFile,
+    NoSpace,
+    NotFound,
+    Object,
+    Observer,
+    Stat,
+    StorageDriver,
+    StorageError,
+    Unavailable,
+    Upload,
+)
+from storage_drivers.durable_files import (
+    DurableDirectories,
+    StagedFile,
+    cut_back,
+    open_alone,
+    sync_directory,
+)
+from storage_drivers.failpoints import declare, failpoint
+
+T = TypeVar("T")
+
+READY = declare("filesystem.commit.ready")
+RENAMED = declare("filesystem.commit.renamed")
+COMMITTED = declare("filesystem.commit.entered")
+UNLINKED = declare("filesystem.delete.unlinked")
+
+_THREADS = 16  # most of them wait for an fsync, which the file system does for several at once
+_RUN = 512 * 1024  # what is worth a hop; two of them are all that an append holds
+_READ = 512 * 1024
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")
+_DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]{2,200})")
+_FILE = re.compile(r"[a-zA-Z0-9=_-]{2,200}\.[0-9a-f]{32}")
+
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class FilesystemDriver(StorageDriver):
+    """One setting: `root`, the folder. It is made when the first object comes."""
+
+    name: ClassVar[str] = "filesystem"
+
+    def __init__(self, root: str) -> None:
+        self._root = os.path.abspath(root)
+        self._staging = os.path.join(self._root, "staging")
+        self._directories = DurableDirectories(self._root)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="filesystem")
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> "FilesystemDriver":
+        for key in settings:
+            if key != "root":
+                raise ValueError(f"the filesystem driver has no setting {key!r}; it takes `root`")
+        root = settings.get("root")
+        if not isinstance(root, str | os.PathLike) or not os.fspath(root):
+            raise ValueError("the filesystem driver needs `root`, the folder where objects are kept")
+        return cls(os.fsdecode(root))
+
+    async def begin(self) -> Upload:
+        return Upload(0, {"token": secrets.token_hex(16)})
+
+    async def append(
+        self, upload: Upload, runs: AsyncIterable[Sequence[bytes]], observe: Observer | None = None
+    ) -> Upload:
+        """While a run is written and observed in a thread, the next one is received.
+
+        Runs that are too small to be worth a thread are gathered; the last one is written in the same
+        hop as it is synced.
+        """
+        staged = StagedFile(self._staged_path(upload), upload.offset, self._directories, observe)
+        broken: BaseException | None = None
+        flight: asyncio.Future[None] | None = None
+        held: list[bytes] = []
+        size = 0
+        try:
+            async for run in runs:
+                held += run
+                size += sum(map(len, run))
+                if size < _RUN:
+                    continue
+                if flight is not None:
+                    await asyncio.wait((flight,))
+                    if flight.exception() is not None:
+                        break
+                flight, held, size = self._start(staged.write, held), [], 0
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - it goes on as the cause of Interrupted
+            broken = error
+        if flight is not None:
+            broken = await _settled(flight) or broken
+        if flight is None and not size:  # nothing came
+            end = upload.offset
+        else:
+            try:
+                if flight is not None:
+                    flight.result()
+                finish = self._start(staged.finish, held)
+                broken = await _settled(finish) or broken
+                end = finish.result()
+            except (OSError, StorageError) as error:
+                failure = _translated(error, "the staged object")
+                if isinstance(broken, CancelledError):
+                    raise broken from failure
+                raise failure from error
+        after = Upload(end, upload.state)
+        if broken is not None:
+            raise Interrupted(after) from broken
+        return after
+
+    async def commit(self, upload: Upload, digest: str) -> str:
+        staged = self._staged_path(upload)
+        if (parts := _DIGEST.fullmatch(digest)) is None:
+            raise ValueError(f"{digest!r} is no digest")
+        algorithm, encoded = parts.groups()
+        location = f"blobs/{algorithm}/{encoded[:2]}/{encoded}.{upload.state['token']}"
+        await self._hop("the staged object", self._commit, staged, self._path(location), upload.offset)
+        return location
+
+    def _commit(self, staged: str, final: str, offset: int) -> None:
+        try:
+            descriptor = open_alone(staged, create=False)
+        except FileNotFoundError:
+            if os.path.exists(final):  # an earlier commit came so far, though perhaps not to the syncs
+                self._sync_names(staged, final)
+                return
+            if offset:
+                raise
+            self._directories.ensure(self._staging)
+            descriptor = open_alone(staged, create=True)
+        try:
+            if cut_back(descriptor, offset) or not offset:
+                os.fsync(descriptor)
+            self._directories.ensure(os.path.dirname(final))
+            failpoint(READY)
+            if os.path.exists(final):  # somebody appended once more after the commit: void
+                os.unlink(staged)
+            else:
+                os.rename(staged, final)
+            failpoint(RENAMED)
+            self._sync_names(staged, final)
+        finally:
+            os.close(descriptor)
+
+    def _sync_names(self, staged: str, final: str) -> None:
+        self._directories.ensure(os.path.dirname(final))
+        sync_directory(os.path.dirname(final))
+        failpoint(COMMITTED)
+        sync_directory(os.path.dirname(staged))
+
+    async def abort(self, upload: Upload) -> None:
+        """Not synced: a file that a power cut brings back belongs to no session."""
+        try:
+            await self._hop("the staged object", os.unlink, self._staged_path(upload))
+        except NotFound:
+            return
+
+    async def stat(self, location: str) -> Stat:
+        found = await self._hop(location, os.stat, self._path(location))
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound(f"{location!r} is no object")
+        return Stat(found.st_size, found.st_mtime)
+
+    async def read(self, location: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        reader = _Reader(self._path(location), start, stop)
+        try:
+            while chunk := await self._hop(location, reader.step):
+                yield chunk
+        finally:
+            if reader.is_open:
+                self._threads.submit(reader.close)  # of a deleted file this frees the blocks: slow
+
+    async def locate(self, location: str) -> LocalFile:
+        """No I/O: whoever opens the file sees whether it is there."""
+        return LocalFile(self._path(location))
+
+    async def delete(self, location: str) -> None:
+        try:
+            await self._hop(location, self._delete, self._path(location))
+        except NotFound:
+            return
+
+    def _delete(self, path: str) -> None:
+        with suppress(FileNotFoundError):  # perhaps it was deleted, but that was not synced
+            os.unlink(path)
+        failpoint(UNLINKED)
+        sync_directory(os.path.dirname(path))
+
+    async def scan(self) -> AsyncIterator[Object]:
+        for directory in await self._hop("blobs", self._object_directories):
+            for found in await self._hop(directory, self._objects_in, directory):
+                yield found
+
+    def _object_directories(self) -> list[str]:
+        """`blobs/<algorithm>/<two digits>`, all that exist."""
+        directories = ["blobs"]
+        for _ in range(2):
+            directories = [
+                f"{above}/{entry.name}"
+                for above in directories
+                if os.path.isdir(os.path.join(self._root, above))
+                for entry in os.scandir(os.path.join(self._root, above))
+                if entry.is_dir()
+            ]
+        return directories
+
+    def _objects_in(self, directory: str) -> list[Object]:
+        found = []
+        with os.scandir(os.path.join(self._root, directory)) as entries:
+            for entry in entries:
+                if not _FILE.fullmatch(entry.name):
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted since the directory was listed
+                found.append(Object(f"{directory}/{entry.name}", status.st_size, status.st_mtime))
+        return found
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _staged_path(self, upload: Upload) -> str:
+        token = str(upload.state.get("token"))
+        if not _TOKEN.fullmatch(token):
+            raise NotFound("the state of this upload is not one of the filesystem driver")
+        return os.path.join(self._staging, token)
+
+    def _path(self, location: str) -> str:
+        """The file at a location. NotFound for what leads elsewhere: no such object is kept here."""
+        parts = location.split("/")
+        if parts[0] == "staging" or {"", ".", ".."}.intersection(parts) or not location.isprintable():
+            raise NotFound(f"{location!r} is not a location in this store")
+        return os.path.join(self._root, location)
+
+    def _start(self, step: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, step, *arguments)
+
+    async def _hop(self, what: str, step: Callable[..., T], *arguments: object) -> T:
+        """Run a blocking step in a thread. Being cancelled waits for it: a thread can't be stopped."""
+        future = self._start(step, *arguments)
+        cancelled = await _settled(future)
+        if cancelled is not None:
+            raise cancelled from future.exception()
+        try:
+            return future.result()
+        except OSError as error:
+            raise _translated(error, what) from error
+
+
+class _Reader:
+    """An open object, read step by step, each in whichever thread is free."""
+
+    def __init__(self, path: str, start: int, stop: int | None) -> None:
+        self._path = path
+        self._position = start
+        self._stop = stop
+        self._descriptor = -1
+
+    @property
+    def is_open(self) -> bool:
+        return self._descriptor >= 0
+
+    def step(self) -> bytes:
+        """The next bytes; none at the end, where the file is closed."""
+        if not self.is_open:
+            self._descriptor = os.open(self._path, os.O_RDONLY)
+        if self._stop is None:
+            self._stop = os.fstat(self._descriptor).st_size
+        wanted = min(_READ, self._stop - self._position)
+        chunk = os.pread(self._descriptor, wanted, self._position) if wanted > 0 else b""
+        if wanted > 0 and not chunk:
+            raise Unavailable(f"the object ends at {self._position}, before {self._stop}")
+        self._position += len(chunk)
+        if not chunk:
+            self.close()
+        return chunk
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
+
+
+async def _settled(future: asyncio.Future[T]) -> CancelledError | None:
+    """Wait until a thread is done, whatever it raises; returns the cancellation that came meanwhile."""
+    cancelled = None
+    while not future.done():
+        try:
+            await asyncio.wait((future,))
+        except CancelledError as error:
+            cancelled = error
+    return cancelled
+
+
+def _translated(error: OSError | StorageError, what: str) -> StorageError:
+    """An error of the operating system as one of the protocol."""
+    if isinstance(error, StorageError):
+        return error
+    if error.errno in _GONE:
+        return NotFound(f"{what} is not there")
+    if error.errno in _FULL:
+        return NoSpace(f"no room: {error.strerror}")
+    return Unavailable(f"the file system fails: {error.strerror}")

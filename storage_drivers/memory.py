@@ -1,0 +1,110 @@
+"""Objects in the memory of one process: for tests and for registries that may forget."""
+
+import secrets
+import time
+from asyncio import CancelledError
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from storage_drivers.base import (
+    Interrupted,
+    NotFound,
+    Object,
+    Observer,
+    Stat,
+    StorageDriver,
+    Unavailable,
+    Upload,
+)
+
+_STEP = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    content: bytes
+    modified: float
+
+
+class MemoryDriver(StorageDriver):
+    """Takes no settings. Every instance is a store of its own, gone with the process."""
+
+    name: ClassVar[str] = "memory"
+    shared: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._staged: dict[str, bytearray] = {}
+        self._committed: dict[str, _Committed] = {}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> "MemoryDriver":
+        for key in settings:
+            raise ValueError(f"the memory driver has no setting {key!r}; it takes none")
+        return cls()
+
+    async def begin(self) -> Upload:
+        token = secrets.token_hex(16)
+        self._staged[token] = bytearray()
+        return Upload(0, {"token": token})
+
+    async def append(
+        self, upload: Upload, runs: AsyncIterable[Sequence[bytes]], observe: Observer | None = None
+    ) -> Upload:
+        staged = self._staged_up_to_offset(upload)
+        try:
+            async for run in runs:
+                if observe is not None:
+                    observe(run)
+                for buffer in run:
+                    staged += buffer
+        except (Exception, CancelledError) as error:
+            raise Interrupted(Upload(len(staged), upload.state)) from error
+        return Upload(len(staged), upload.state)
+
+    async def commit(self, upload: Upload, digest: str) -> str:
+        location = f"{digest}.{upload.state.get('token')}"
+        if location not in self._committed:
+            content = bytes(self._staged_up_to_offset(upload))
+            self._committed[location] = _Committed(content, time.time())
+            await self.abort(upload)
+        return location
+
+    async def abort(self, upload: Upload) -> None:
+        self._staged.pop(str(upload.state.get("token")), None)
+
+    async def stat(self, location: str) -> Stat:
+        found = self._object(location)
+        return Stat(len(found.content), found.modified)
+
+    async def read(self, location: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        content = self._object(location).content
+        end = len(content) if stop is None else stop
+        for position in range(start, min(end, len(content)), _STEP):
+            yield content[position : min(position + _STEP, end)]
+        if end > len(content):
+            raise Unavailable(f"the object at {location!r} ends at {len(content)}, before {end}")
+
+    async def locate(self, location: str) -> None:
+        return None
+
+    async def delete(self, location: str) -> None:
+        self._committed.pop(location, None)
+
+    async def scan(self) -> AsyncIterator[Object]:
+        for location, found in list(self._committed.items()):
+            yield Object(location, len(found.content), found.modified)
+
+    def _object(self, location: str) -> _Committed:
+        try:
+            return self._committed[location]
+        except KeyError:
+            raise NotFound(f"there is no object at {location!r}") from None
+
+    def _staged_up_to_offset(self, upload: Upload) -> bytearray:
+        """The staged bytes, cut back to the offset that the upload records."""
+        staged = self._staged.get(str(upload.state.get("token")))
+        if staged is None or len(staged) < upload.offset:
+            raise NotFound("there is no such staged object")
+        del staged[upload.offset :]
+        return staged
