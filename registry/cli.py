@@ -161,9 +161,17 @@ def _show(parsed: argparse.Namespace) -> int:
         if table != section:
             print(f"\n[{table}]")
             section = table
-        line = f"# {name} is not set" if value is None else f"{name} = {json.dumps(value, default=str)}"
+        line = f"# {name} is not set" if value is None else f"{name} = {_toml(value)}"
         print(f"{line:<44} # {source}")
     return 0
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(entry) for entry in value)}]"
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _version(_parsed: argparse.Namespace) -> int:
