@@ -85,6 +85,10 @@ class ServerSettings(_Section):
         None, description="how clients reach the registry, like https://registry.example.com"
     )
     path_prefix: str = Field("", description="the path in front of /v2/ that the proxy keeps, like /prefix")
+    relative_locations: bool = Field(
+        True,
+        description="tell paths and not whole URLs in Location; turn off only for clients that need them",
+    )
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(_networks)] = Field(
         (), description="networks whose Forwarded and X-Forwarded-* headers are believed"
     )

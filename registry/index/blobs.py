@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, exists, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
 from registry.index.statements import insert
 from registry.index.tables import blobs, manifest_blobs, repositories, repository_blobs
@@ -22,19 +22,22 @@ class BlobRow(NamedTuple):
 BLOB = (blobs.c.id, blobs.c.digest, blobs.c.size, blobs.c.location, blobs.c.lease_until)
 
 
-def linked(repository: str) -> Select[tuple[int, str, int, str, float]]:
-    """The blobs that a repository may read."""
-    return (
+def find(connection: Connection, repository: str, digest: str) -> BlobRow | None:
+    """A blob of this repository."""
+    statement = (
         select(*BLOB)
         .join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
         .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
-        .where(repositories.c.name == repository)
+        .where(repositories.c.name == repository, blobs.c.digest == digest)
     )
+    row = connection.execute(statement).first()
+    return None if row is None else BlobRow(*row)
 
 
-def find(connection: Connection, repository: str, digest: str) -> BlobRow | None:
-    """A blob of this repository."""
-    row = connection.execute(linked(repository).where(blobs.c.digest == digest)).first()
+def find_shared(connection: Connection, digest: str) -> BlobRow | None:
+    """A blob that some repository may read."""
+    somewhere = exists().where(repository_blobs.c.blob_id == blobs.c.id)
+    row = connection.execute(select(*BLOB).where(blobs.c.digest == digest, somewhere)).first()
     return None if row is None else BlobRow(*row)
 
 

@@ -26,6 +26,8 @@ ATTEMPTS = 5
 RETRIED_STATES = {
     "40001",  # serialization failure
     "40P01",  # deadlock
+    "23503",  # what this row references went away in between, or came: looked at again, it has an answer
+    "23505",  # somebody else entered the same in between
 }
 
 
@@ -170,7 +172,7 @@ def open_sqlite(url: str, pool_size: int) -> Index:
 
 
 def sqlite_engine(url: str, pool_size: int) -> Engine:
-    """An engine whose connections are durable at commit, check foreign keys and begin nothing by themselves."""
+    """An engine whose connections are durable at commit, check foreign keys and begin nothing unasked."""
     engine = create_engine(
         url, pool_size=pool_size, max_overflow=1, connect_args={"check_same_thread": False, "timeout": 30}
     )

@@ -34,9 +34,7 @@ class Waiting(NamedTuple):
 class GroupWriter:
     """The one writing thread of this process. `lock` is a file that all processes on this index share."""
 
-    def __init__(
-        self, engine: Engine, lock: Path, translate: Callable[[SQLAlchemyError], Exception]
-    ) -> None:
+    def __init__(self, engine: Engine, lock: Path, translate: Callable[[SQLAlchemyError], Exception]) -> None:
         self._engine = engine
         self._translate = translate
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()

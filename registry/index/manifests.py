@@ -60,7 +60,9 @@ def body(connection: Connection, manifest_id: int) -> bytes | None:
     return found
 
 
-def sizes_of_blobs(connection: Connection, repository_id: int, digests: Iterable[str]) -> dict[str, tuple[int, int]]:
+def sizes_of_blobs(
+    connection: Connection, repository_id: int, digests: Iterable[str]
+) -> dict[str, tuple[int, int]]:
     """Id and size in bytes of each of these blobs that the repository holds."""
     statement = (
         select(blobs.c.digest, blobs.c.id, blobs.c.size)
@@ -115,7 +117,11 @@ def record(connection: Connection, values: Mapping[str, object]) -> tuple[int, b
 
 
 def record_edges(
-    connection: Connection, manifest_id: int, repository_id: int, blob_ids: Iterable[int], children: Iterable[str]
+    connection: Connection,
+    manifest_id: int,
+    repository_id: int,
+    blob_ids: Iterable[int],
+    children: Iterable[str],
 ) -> None:
     """Enter what a new manifest needs: blobs of its repository, and the digests an index lists."""
     needed = [
@@ -137,9 +143,7 @@ def remove(connection: Connection, manifest_id: int) -> None:
 def note_pulls(connection: Connection, pulls: Mapping[int, float]) -> None:
     """Note when manifests were last pulled."""
     statement = (
-        update(manifests)
-        .where(manifests.c.id == bindparam("manifest"))
-        .values(pulled_at=bindparam("time"))
+        update(manifests).where(manifests.c.id == bindparam("manifest")).values(pulled_at=bindparam("time"))
     )
     connection.execute(
         statement, [{"manifest": manifest_id, "time": at} for manifest_id, at in sorted(pulls.items())]

@@ -27,7 +27,7 @@ def page(
     last: str | None,
     limit: int,
 ) -> Sequence[ReferrerRow]:
-    """At most `limit` referrers after the digest `last`, in byte order; of all artifact types when none is given."""
+    """At most `limit` referrers after the digest `last`, in byte order; without artifact types, all."""
     statement = (
         select(
             manifests.c.digest,

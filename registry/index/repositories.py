@@ -23,9 +23,11 @@ def ensure(connection: Connection, name: str, now: float) -> int:
         statement.on_conflict_do_nothing().returning(repositories.c.id)
     ).scalar()
     # Nothing comes back when somebody else created it in between.
-    return created if created is not None else connection.execute(
-        select(repositories.c.id).where(repositories.c.name == name)
-    ).scalar_one()
+    return (
+        created
+        if created is not None
+        else connection.execute(select(repositories.c.id).where(repositories.c.name == name)).scalar_one()
+    )
 
 
 def page(connection: Connection, last: str | None, limit: int) -> Sequence[str]:

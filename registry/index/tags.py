@@ -74,10 +74,16 @@ def remove_of_manifest(
 
 
 def record_history(
-    connection: Connection, repository_id: int, names: Sequence[str], digest: str | None, by: str | None, now: float
+    connection: Connection,
+    repository_id: int,
+    names: Sequence[str],
+    digest: str | None,
+    by: str | None,
+    now: float,
 ) -> None:
     entries = [
-        {"repository_id": repository_id, "name": name, "digest": digest, "at": now, "by": by} for name in names
+        {"repository_id": repository_id, "name": name, "digest": digest, "at": now, "by": by}
+        for name in names
     ]
     if entries:
         connection.execute(tag_history.insert(), entries)

@@ -86,9 +86,7 @@ def claim(
         uploads.c.finished.is_(None),
         free,
     )
-    row = connection.execute(
-        statement.values(claim=claimant, claim_until=until).returning(*UPLOAD)
-    ).first()
+    row = connection.execute(statement.values(claim=claimant, claim_until=until).returning(*UPLOAD)).first()
     return find(connection, repository, upload_id) if row is None else upload_row(row)
 
 

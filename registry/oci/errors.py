@@ -134,8 +134,16 @@ class RequestInvalid(RegistryError):
     """The HTTP request itself is malformed or ambiguous."""
 
 
-class LengthRequired(RegistryError):
-    """The request must say how long its body is."""
+class NoSuchPath(RegistryError):
+    """Nothing is served at this path."""
+
+
+class MethodNotAllowed(RegistryError):
+    """The path exists, but not for this method; `allowed` are those that it has."""
+
+    def __init__(self, method: str, allowed: Sequence[str]) -> None:
+        super().__init__(f"{method} is not possible here; {', '.join(allowed)} would be")
+        self.allowed = tuple(allowed)
 
 
 class StorageFull(RegistryError):

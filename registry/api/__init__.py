@@ -1,0 +1,1 @@
+"""HTTP: the Distribution v2 API on aiohttp's low-level server."""

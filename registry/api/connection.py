@@ -1,0 +1,131 @@
+"""One client connection: deadlines for slow peers, and OCI errors for what aiohttp's parser refuses."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+log = logging.getLogger(__name__)
+
+Refusal = Callable[[int, BaseException | None], Any]
+"""Makes the answer to a request that could not be parsed (4xx) or handled (5xx): status, reason -> Reply."""
+
+
+class ConnectionServer(web.Server):
+    """Makes a `Connection` for each client, and looks after all of them."""
+
+    def __init__(
+        self, *args: Any, refuse: Refusal, header_seconds: float, idle_seconds: float, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.refuse = refuse
+        self.header_seconds = header_seconds
+        self.idle_seconds = idle_seconds
+        self.draining = False
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+    async def watch(self) -> None:
+        """End connections whose peer keeps us waiting; runs until it is cancelled.
+
+        One look a second at all connections costs far less than a timer for each read.
+        """
+        while True:
+            await asyncio.sleep(min(1.0, self.header_seconds / 4, self.idle_seconds / 4))
+            now = time.monotonic()
+            for connection in self.connections:
+                cast(Connection, connection).enforce_deadlines(now)
+
+    def begin_draining(self) -> None:
+        """Close idle connections, and the others after the request that is under way."""
+        self.draining = True
+        self.pre_shutdown()
+
+
+class Connection(RequestHandler):
+    """`waiting` is set while we can't go on without the client: it has to send, or to read."""
+
+    __slots__ = ("_header_began", "_server", "on_lost", "progress", "waiting")
+
+    def __init__(self, server: ConnectionServer, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
+        self._header_began = 0.0
+        self.progress = time.monotonic()
+        self.waiting = False
+        self.on_lost: Callable[[], None] | None = None
+
+    @property
+    def draining(self) -> bool:
+        return self._server.draining
+
+    def data_received(self, data: bytes) -> None:
+        self.progress = time.monotonic()
+        if data and not self._request_in_progress and not self._header_began:
+            self._header_began = self.progress
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def request_began(self) -> None:
+        """The header of a request is complete."""
+        self._header_began = 0.0
+
+    def write(self, data: bytes) -> None:
+        """Hand bytes to the transport. Raises ConnectionResetError when the connection is closed."""
+        if self.transport is None:
+            raise ConnectionResetError("the client has gone")
+        self.transport.write(data)
+
+    async def drained(self) -> None:
+        """Wait until the client has read so much that more may be written. Raises ConnectionResetError."""
+        self.waiting = True
+        try:
+            await self._drain_helper()
+        finally:
+            self.waiting = False
+        self.progress = time.monotonic()
+        if self.transport is None:
+            raise ConnectionResetError("the client has gone")
+
+    def enforce_deadlines(self, now: float) -> None:
+        """Close a connection whose header is overdue, or whose body stands still in either direction.
+
+        There is no limit on the whole time of a request.
+        """
+        if self.transport is None:
+            return
+        header_overdue = (
+            self._header_began
+            and not self._request_in_progress
+            and now - self._header_began > self._server.header_seconds
+        )
+        if header_overdue or (self.waiting and now - self.progress > self._server.idle_seconds):
+            log.info("closing a connection from %s that stands still", self.peername)
+            self.break_off()
+
+    def break_off(self) -> None:
+        """End the connection at once, so that the client sees that something is missing."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Any:
+        """Answer what the HTTP parser refused, or what no handler caught. Always closes the connection."""
+        if status >= 500:
+            log.error("a request failed: %s %s", request.method, request.raw_path, exc_info=exc)
+        self._close = True
+        return self._server.refuse(status, exc)

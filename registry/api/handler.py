@@ -1,0 +1,66 @@
+"""The way of every request: checked, routed, handled, and its error rendered."""
+
+import logging
+
+from aiohttp import web
+
+from registry.api.connection import Connection
+from registry.api.errors import refuse, reply_to
+from registry.api.origin import Origins
+from registry.api.paths import parse_path
+from registry.api.replies import Reply
+from registry.api.requests import Request
+from registry.api.routes import Routes
+from registry.oci.errors import MethodNotAllowed, RegistryError, RequestInvalid
+
+log = logging.getLogger(__name__)
+
+SINGLE_FIELDS = ("Host", "Authorization", "Content-Range", "Range")
+"""Header fields that mean two things when they come twice: proxies and servers pick different ones."""
+
+
+class Handler:
+    """Answers the requests of a registry. `path_prefix` is one that a proxy may leave in the path."""
+
+    def __init__(self, routes: Routes, origins: Origins, path_prefix: str) -> None:
+        self._routes = routes
+        self._origins = origins
+        self._prefix = path_prefix
+
+    async def __call__(self, http: web.BaseRequest) -> Reply:
+        """What aiohttp's low-level server calls for each request."""
+        if isinstance(http.protocol, Connection):
+            http.protocol.request_began()
+        try:
+            return await self._handle(http)
+        except RegistryError as error:
+            if error.__cause__ is not None:
+                log.error("%s %s: %s", http.method, http.raw_path, error.message, exc_info=error.__cause__)
+            return reply_to(error)
+        except ConnectionError:
+            raise  # nobody is there to be answered
+        except Exception:
+            log.exception("%s %s failed", http.method, http.raw_path)
+            return refuse(500, None)
+
+    async def _handle(self, http: web.BaseRequest) -> Reply:
+        check_fields(http)
+        path, _, query = http.raw_path.partition("?")
+        if self._prefix and path.startswith(f"{self._prefix}/"):
+            path = path.removeprefix(self._prefix)
+        kind, name, argument = parse_path(path)
+        methods = self._routes[kind]
+        handler = methods.get(http.method)
+        if handler is None:
+            raise MethodNotAllowed(http.method, tuple(methods))
+        return await handler(Request(http, self._origins.of(http), name, argument, query))
+
+
+def check_fields(http: web.BaseRequest) -> None:
+    """Raise RequestInvalid for a header that could be read in two ways (RFC 9112 section 3.2)."""
+    headers = http.headers
+    if "Host" not in headers and http.version >= (1, 1):
+        raise RequestInvalid("the header field Host is missing")
+    for field in SINGLE_FIELDS:
+        if field in headers and len(headers.getall(field)) > 1:
+            raise RequestInvalid(f"the header field {field} may come once only")

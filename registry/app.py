@@ -1,0 +1,125 @@
+"""The composition root: the only place that builds things and joins them."""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from registry.api.blobs import BlobRoutes
+from registry.api.connection import ConnectionServer
+from registry.api.errors import refuse
+from registry.api.file_replies import FileSender
+from registry.api.handler import Handler
+from registry.api.lists import ListRoutes
+from registry.api.manifests import ManifestRoutes
+from registry.api.origin import Origins
+from registry.api.routes import route_table
+from registry.api.uploads import UploadRoutes
+from registry.config import Settings
+from registry.drivers import driver_class
+from registry.index import Index, open_index
+from registry.services.blobs import Blobs
+from registry.services.housekeeping import Housekeeping
+from registry.services.manifests import Manifests
+from registry.services.referrers import Referrers
+from registry.services.repositories import Repositories
+from registry.services.tags import Tags
+from registry.services.uploads import Uploads
+from registry.telemetry import AccessLogger, access_log
+from storage_drivers import StorageDriver
+
+log = logging.getLogger(__name__)
+
+
+class Registry:
+    """One process's registry: its server, and what has to be ended with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Join everything; call it inside the running event loop. The index's schema must be there."""
+        self._drain_seconds = settings.server.drain_seconds
+        self._index: Index = open_index(settings.index_url(), pool_size=settings.index.pool_size)
+        driver: StorageDriver = driver_class(settings.storage.driver).from_settings(
+            settings.storage_settings()
+        )
+        self._driver = driver
+        self._sender = FileSender()
+        uploads = Uploads(
+            self._index,
+            driver,
+            expire_seconds=settings.uploads.expire_seconds,
+            tombstone_seconds=settings.uploads.tombstone_seconds,
+            claim_seconds=settings.uploads.lease_seconds,
+            blob_lease_seconds=settings.blobs.lease_seconds,
+        )
+        blobs = Blobs(
+            self._index,
+            driver,
+            lease_seconds=settings.blobs.lease_seconds,
+            deletion=settings.deletion.blobs,
+        )
+        manifests = Manifests(
+            self._index,
+            sparse_index=settings.manifests.sparse_index,
+            deletion=settings.deletion.manifests,
+            tag_deletion=settings.deletion.tags,
+        )
+        lists = ListRoutes(
+            Repositories(self._index),
+            Tags(self._index),
+            Referrers(self._index),
+            default=settings.lists.default,
+            maximum=settings.lists.maximum,
+        )
+        routes = route_table(
+            ManifestRoutes(
+                manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
+            ),
+            BlobRoutes(blobs, self._sender),
+            UploadRoutes(uploads, blobs),
+            lists,
+        )
+        origins = Origins(
+            settings.server.external_url,
+            settings.server.path_prefix,
+            settings.server.trusted_proxies,
+            relative_locations=settings.server.relative_locations,
+        )
+        self.server = ConnectionServer(
+            Handler(routes, origins, settings.server.path_prefix),
+            refuse=refuse,
+            header_seconds=settings.server.header_seconds,
+            idle_seconds=settings.server.idle_seconds,
+            keepalive_timeout=settings.server.keepalive_seconds,
+            access_log=access_log if settings.log.access else None,
+            access_log_class=AccessLogger,
+            auto_decompress=False,  # a digest is one of the bytes that were sent
+            max_line_size=16 * 1024,  # ten tags of 128 characters and a long name
+            max_field_size=32 * 1024,  # tokens
+            lingering_time=5.0,
+        )
+        self._housekeeping = Housekeeping(uploads, manifests)
+        self._tasks = [
+            asyncio.create_task(self.server.watch(), name="connections"),
+            asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
+        ]
+
+    async def drain(self) -> None:
+        """Let requests that are under way finish, for as long as is set. Call it when no listening socket
+        is left."""
+        self.server.begin_draining()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                while self.server.connections:
+                    await asyncio.sleep(0.02)
+        if self.server.connections:
+            log.warning("closing %d connections that did not finish in time", len(self.server.connections))
+        await self.server.shutdown(timeout=0.5)
+
+    async def close(self) -> None:
+        """End background work, then let go of the storage and the index."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._housekeeping.finish()
+        self._sender.close()
+        await self._driver.aclose()
+        await asyncio.to_thread(self._index.close)

@@ -1,0 +1,1 @@
+"""The use cases of the registry, without HTTP and without SQL."""

@@ -1,0 +1,106 @@
+"""Blobs: reading, promising, mounting and deleting them."""
+
+import time
+from collections.abc import AsyncIterator
+from functools import partial
+
+from registry.index import Index, blobs, repositories
+from registry.index.blobs import BlobRow
+from registry.index.engine import Connection
+from registry.oci.digest import Digest, new_hash
+from registry.oci.errors import BlobUnknown, DeletionDisabled, Unavailable
+from registry.oci.name import RepositoryName
+from registry.services.caches import ByteCache, FactCache
+from registry.services.storage_errors import translated_errors
+from storage_drivers import LocalFile, SignedUrl, StorageDriver
+
+__all__ = ["BlobRow", "Blobs", "LocalFile", "SignedUrl"]
+
+SMALL_BLOB = 64 * 1024
+"""Bytes up to which a blob is read whole, verified and kept in memory: configs, signatures, charts."""
+
+SMALL_BLOBS_CAPACITY = 32 * 1024 * 1024
+
+
+class Blobs:
+    """Blobs as a client may see them: always through a repository."""
+
+    def __init__(self, index: Index, driver: StorageDriver, *, lease_seconds: float, deletion: bool) -> None:
+        self._index = index
+        self._driver = driver
+        self._lease_seconds = lease_seconds
+        self._deletion = deletion
+        self._rows: FactCache[tuple[str, str], BlobRow] = FactCache(index.generation, limit=50_000)
+        self._small = ByteCache(SMALL_BLOBS_CAPACITY, largest=SMALL_BLOB)
+
+    async def find(self, repository: RepositoryName, digest: Digest) -> BlobRow:
+        """A blob that the repository may read. Raises BlobUnknown."""
+        key = (repository, digest)
+        generation = self._rows.current()
+        row = self._rows.get(key)
+        if row is None:
+            row = await self._index.read(partial(blobs.find, repository=repository, digest=digest))
+            if row is None:
+                raise BlobUnknown(repository, digest)
+            self._rows.put(key, row, generation)
+        return row
+
+    async def promise(self, repository: RepositoryName, digest: Digest) -> BlobRow:
+        """As `find`, for a client that will rely on it: the blob is leased, so that no collection takes it
+        before the manifest comes."""
+        row = await self.find(repository, digest)
+        now = time.time()
+        if row.lease_until - now < self._lease_seconds / 2:  # not on each HEAD: a write costs a sync
+            extend = partial(blobs.extend_lease, digest=digest, until=now + self._lease_seconds)
+            if not await self._index.write(extend):
+                raise BlobUnknown(repository, digest)
+        return row
+
+    async def small(self, row: BlobRow) -> bytes | None:
+        """The bytes of a small blob, verified; None for a large one."""
+        if row.size > SMALL_BLOB:
+            return None
+        content = self._small.get(row.digest)
+        if content is None:
+            content = b"".join([part async for part in self.read(row, 0, row.size)])
+            digest = Digest(row.digest)
+            hashed = new_hash(digest.algorithm)
+            hashed.update(content)
+            if hashed.hexdigest() != digest.encoded:
+                raise Unavailable(f"the stored bytes of {digest} are damaged")
+            self._small.put(row.digest, content)
+        return content
+
+    async def locate(self, row: BlobRow) -> LocalFile | SignedUrl | None:
+        """The fast way to the bytes, if the driver has one."""
+        with translated_errors():
+            return await self._driver.locate(row.location)
+
+    async def read(self, row: BlobRow, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to, not including, `stop`."""
+        with translated_errors():
+            async for part in self._driver.read(row.location, start, stop):
+                yield part
+
+    async def mount(self, repository: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
+        """Let `repository` read what `source` (None: any repository) may read. False: no such blob."""
+        now = time.time()
+
+        def change(connection: Connection) -> bool:
+            if source is None:
+                row = blobs.find_shared(connection, digest)
+            else:
+                row = blobs.find(connection, source, digest)
+            if row is None or not blobs.extend_lease(connection, digest, now + self._lease_seconds):
+                return False
+            blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
+            return True
+
+        return await self._index.write(change)
+
+    async def delete(self, repository: RepositoryName, digest: Digest) -> None:
+        """Take a blob out of a repository. Raises DeletionDisabled, StillReferenced and BlobUnknown."""
+        if not self._deletion:
+            raise DeletionDisabled("deleting blobs is switched off on this registry (deletion.blobs)")
+        if not await self._index.write(partial(blobs.unlink, repository=repository, digest=digest)):
+            raise BlobUnknown(repository, digest)

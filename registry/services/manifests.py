@@ -1,0 +1,227 @@
+"""Manifests: taking them whole and checked, serving them as they came, deleting them."""
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from registry.index import Connection, Index, manifests, repositories, tags
+from registry.index.manifests import ManifestRow
+from registry.oci.descriptor import Descriptor
+from registry.oci.digest import Digest
+from registry.oci.errors import (
+    DeletionDisabled,
+    DigestMismatch,
+    ManifestBlobsUnknown,
+    ManifestInvalid,
+    ManifestUnknown,
+    PreconditionFailed,
+    RepositoryUnknown,
+)
+from registry.oci.manifest import Manifest, parse_manifest
+from registry.oci.name import RepositoryName, Tag
+from registry.services.caches import ByteCache, FactCache
+from storage_drivers.failpoints import declare, failpoint
+
+__all__ = ["ManifestRow", "Manifests", "Pushed", "Reference"]
+
+CHECKED = declare("manifests.put.checked")
+RECORDED = declare("manifests.put.recorded")
+DELETED = declare("manifests.delete.recorded")
+
+Reference = Tag | Digest
+
+BODIES_CAPACITY = 64 * 1024 * 1024
+LARGEST_CACHED_BODY = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did. `missing` are digests that an index lists and nobody has pushed (sparse indexes)."""
+
+    digest: Digest
+    subject: Digest | None
+    tags: tuple[Tag, ...]
+    missing: tuple[Digest, ...]
+
+
+class Manifests:
+    """Manifests of all repositories. Bytes live in the index; what is immutable is kept in memory."""
+
+    def __init__(self, index: Index, *, sparse_index: bool, deletion: bool, tag_deletion: bool) -> None:
+        self._index = index
+        self._sparse_index = sparse_index
+        self._deletion = deletion
+        self._tag_deletion = tag_deletion
+        self._rows: FactCache[tuple[str, str], ManifestRow] = FactCache(index.generation, limit=50_000)
+        self._bodies = ByteCache(BODIES_CAPACITY, largest=LARGEST_CACHED_BODY)
+        self._pulls: dict[int, float] = {}
+
+    async def find(self, repository: RepositoryName, reference: Reference) -> ManifestRow:
+        """What a tag or a digest names. Raises ManifestUnknown and RepositoryUnknown."""
+        key = (repository, reference)
+        generation = self._rows.current()
+        row = self._rows.get(key)
+        if row is None:
+            row = await self._index.read(partial(_find, repository=repository, reference=reference))
+            self._rows.put(key, row, generation)
+        return row
+
+    async def body(self, repository: RepositoryName, row: ManifestRow) -> bytes:
+        """The bytes of a manifest, exactly as pushed. Raises ManifestUnknown if it was deleted since."""
+        body = self._bodies.get(row.digest)
+        if body is None:
+            body = await self._index.read(partial(manifests.body, manifest_id=row.id))
+            if body is None:
+                raise ManifestUnknown(repository, row.digest)
+            self._bodies.put(row.digest, body)
+        return body
+
+    def note_pull(self, row: ManifestRow) -> None:
+        """Remember that a manifest was pulled now; `save_pulls` writes it down."""
+        self._pulls[row.id] = time.time()
+
+    async def save_pulls(self) -> None:
+        """Write down the pulls since the last time, all in one transaction."""
+        pulls, self._pulls = self._pulls, {}
+        if pulls:
+            await self._index.write(partial(manifests.note_pulls, pulls=pulls), durable=False)
+
+    async def put(
+        self,
+        repository: RepositoryName,
+        reference: Reference,
+        body: bytes,
+        content_type: str | None,
+        extra_tags: Sequence[Tag] = (),
+        expected: Iterable[str] | None = None,
+        by: str | None = None,
+    ) -> Pushed:
+        """Take a manifest under its digest, and point tags to it.
+
+        `expected`: unless the tag points to one of these digests now, nothing is done (If-Match).
+        Raises ManifestInvalid, DigestMismatch, ManifestBlobsUnknown with all that is missing, and
+        PreconditionFailed.
+        """
+        algorithm = reference.algorithm if isinstance(reference, Digest) else "sha256"
+        digest = Digest.of(body, algorithm)
+        if isinstance(reference, Digest) and digest != reference:
+            raise DigestMismatch(reference, digest)
+        manifest = parse_manifest(body, content_type)
+        pointing = (reference,) if isinstance(reference, Tag) else tuple(dict.fromkeys(extra_tags))
+        now = time.time()
+        failpoint(CHECKED)
+
+        def change(connection: Connection) -> tuple[Digest, ...]:
+            if expected is not None:
+                check_precondition(connection, repository, reference, expected)
+            repository_id = repositories.ensure(connection, repository, now)
+            blob_ids, missing = self._check_references(connection, repository_id, manifest)
+            manifest_id, is_new = manifests.record(
+                connection,
+                {
+                    "repository_id": repository_id,
+                    "digest": digest,
+                    "media_type": manifest.media_type,
+                    "artifact_type": manifest.artifact_type,
+                    "size": len(body),
+                    "body": body,
+                    "subject": None if manifest.subject is None else manifest.subject.digest,
+                    "annotations": json.dumps(manifest.annotations) if manifest.annotations else None,
+                    "pushed_by": by,
+                    "pushed_at": now,
+                },
+            )
+            if is_new:
+                children = [child.digest for child in manifest.children]
+                manifests.record_edges(connection, manifest_id, repository_id, blob_ids, children)
+            for tag in pointing:
+                tags.point(connection, repository_id, tag, manifest_id, digest, by, now)
+            return missing
+
+        missing = await self._index.write(change)
+        failpoint(RECORDED)
+        subject = None if manifest.subject is None else manifest.subject.digest
+        return Pushed(digest, subject, pointing, missing)
+
+    def _check_references(
+        self, connection: Connection, repository_id: int, manifest: Manifest
+    ) -> tuple[list[int], tuple[Digest, ...]]:
+        """The ids of all blobs that the manifest needs and, of a sparse index, the children that are missing.
+
+        A layer that may not be distributed counts when it is there. A child of an index is a manifest or,
+        in BuildKit's cache indexes, a blob.
+        """
+        held = manifests.sizes_of_manifests(
+            connection, repository_id, {child.digest for child in manifest.children}
+        )
+        cited = {descriptor.digest for descriptor in (*manifest.blobs, *manifest.children)} - held.keys()
+        found = manifests.sizes_of_blobs(connection, repository_id, cited)
+        sizes = held | {digest: size for digest, (_, size) in found.items()}
+        check_sizes((*manifest.blobs, *manifest.children), sizes)
+        missing = [blob.digest for blob in manifest.required_blobs if blob.digest not in sizes]
+        children = [child.digest for child in manifest.children if child.digest not in sizes]
+        if missing or (children and not self._sparse_index):
+            raise ManifestBlobsUnknown(list(dict.fromkeys([*missing, *children])))
+        return [blob_id for blob_id, _ in found.values()], tuple(dict.fromkeys(children))
+
+    async def delete(self, repository: RepositoryName, reference: Reference, by: str | None = None) -> None:
+        """Delete a tag, or a manifest with every tag on it. Raises DeletionDisabled, ManifestUnknown and
+        RepositoryUnknown."""
+        if isinstance(reference, Tag):
+            if not self._tag_deletion:
+                raise DeletionDisabled("deleting tags is switched off on this registry (deletion.tags)")
+        elif not self._deletion:
+            raise DeletionDisabled("deleting manifests is switched off on this registry (deletion.manifests)")
+        now = time.time()
+
+        def change(connection: Connection) -> None:
+            row = _find(connection, repository, reference)
+            repository_id = repositories.find(connection, repository)
+            assert repository_id is not None
+            if isinstance(reference, Tag):
+                tags.remove(connection, repository_id, reference, by, now)
+                return
+            tags.remove_of_manifest(connection, repository_id, row.id, by, now)
+            manifests.remove(connection, row.id)
+
+        await self._index.write(change)
+        failpoint(DELETED)
+
+
+def _find(connection: Connection, repository: str, reference: Reference) -> ManifestRow:
+    if isinstance(reference, Digest):
+        row = manifests.find_by_digest(connection, repository, reference)
+    else:
+        row = manifests.find_by_tag(connection, repository, reference)
+    if row is not None:
+        return row
+    if repositories.find(connection, repository) is None:
+        raise RepositoryUnknown(repository)
+    raise ManifestUnknown(repository, reference)
+
+
+def check_sizes(descriptors: Iterable[Descriptor], sizes: dict[str, int]) -> None:
+    """Raise ManifestInvalid for a descriptor whose size is not the content's."""
+    for descriptor in descriptors:
+        size = sizes.get(descriptor.digest)
+        if size is not None and size != descriptor.size:
+            raise ManifestInvalid(
+                f"the manifest says that {descriptor.digest} has {descriptor.size} bytes; it has {size}"
+            )
+
+
+def check_precondition(
+    connection: Connection, repository: str, reference: Reference, expected: Iterable[str]
+) -> None:
+    """If-Match: the tag must point to one of these digests, or exist at all for `*` (RFC 9110 13.1.1)."""
+    if isinstance(reference, Tag):
+        current = tags.digest_of(connection, repository, reference)
+    else:
+        row = manifests.find_by_digest(connection, repository, reference)
+        current = None if row is None else row.digest
+    if current is None or not {"*", current} & set(expected):
+        raise PreconditionFailed(
+            f"If-Match does not name what {reference} is now: {current or 'nothing'}", {"current": current}
+        )

@@ -1,0 +1,19 @@
+"""The storage drivers' errors as the registry's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from registry.oci.errors import StorageFull, Unavailable
+from storage_drivers import NoSpace, StorageError
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """NoSpace becomes StorageFull, any other storage error Unavailable. A driver's message may tell of
+    paths and hosts, so it goes to the log (as the cause) and not to the client."""
+    try:
+        yield
+    except NoSpace as error:
+        raise StorageFull("the storage has no room left; the bytes that came so far are kept") from error
+    except StorageError as error:
+        raise Unavailable("the storage can't be used now") from error

@@ -1,0 +1,375 @@
+"""Uploads: sessions from POST to PUT, and the whole upload in one POST.
+
+The order of durability: bytes staged and synced, digest compared, object committed (renamed, directories
+synced), then one transaction for the blob, its link and the end of the session.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from registry.index import Connection, Index, blobs, repositories, uploads
+from registry.index.uploads import UploadRow
+from registry.oci.digest import Digest
+from registry.oci.errors import (
+    BlobUnknown,
+    DigestMismatch,
+    RegistryError,
+    SizeInvalid,
+    UploadUnknown,
+    WrongOffset,
+)
+from registry.oci.name import RepositoryName
+from registry.services.hashing import HashMemory, RunningHash
+from registry.services.storage_errors import translated_errors
+from registry.services.upload_claims import UploadClaims
+from storage_drivers import Interrupted, StorageDriver, Upload
+from storage_drivers.failpoints import declare, failpoint
+
+STARTED = declare("uploads.start.recorded")
+CLAIMED = declare("uploads.append.claimed")
+APPENDED = declare("uploads.append.durable")
+ADVANCED = declare("uploads.append.recorded")
+COMPARED = declare("uploads.finish.compared")
+COMMITTED = declare("uploads.finish.committed")
+RECORDED = declare("uploads.finish.recorded")
+
+Runs = AsyncIterable[Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An upload session as its client sees it: `offset` bytes are kept."""
+
+    id: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The bytes of one request. `start` is where they belong, `length` how many are announced, if known."""
+
+    runs: Runs
+    start: int | None = None
+    length: int | None = None
+
+    async def checked(self) -> AsyncIterator[Sequence[bytes]]:
+        """The runs. Raises SizeInvalid when they are not as many bytes as announced."""
+        received = 0
+        async for run in self.runs:
+            received += sum(map(len, run))
+            if self.length is not None and received > self.length:
+                raise SizeInvalid(f"Content-Range announces {self.length} bytes, but more came")
+            yield run
+        if self.length is not None and received != self.length:
+            raise SizeInvalid(f"Content-Range announces {self.length} bytes, but {received} came")
+
+
+@dataclass(slots=True)
+class Held:
+    """A session that this request adds to: the row as the index shall have it, and the hash, if known."""
+
+    row: UploadRow
+    running: RunningHash | None
+    ended: bool = False
+
+    @property
+    def upload(self) -> Upload:
+        return Upload(self.row.offset, self.row.state)
+
+    @property
+    def known_digest(self) -> str | None:
+        """The digest of all bytes so far, without reading them again."""
+        if self.running is not None and self.running.count == self.row.offset:
+            return self.running.digest()
+        return self.row.prefix_digest
+
+    def advance(self, upload: Upload) -> None:
+        grown = upload.offset != self.row.offset
+        self.row = self.row._replace(
+            offset=upload.offset,
+            state=upload.state,
+            prefix_digest=None if grown else self.row.prefix_digest,
+        )
+
+
+class Uploads:
+    """Upload sessions. Times are in seconds."""
+
+    def __init__(
+        self,
+        index: Index,
+        driver: StorageDriver,
+        *,
+        expire_seconds: float,
+        tombstone_seconds: float,
+        claim_seconds: float,
+        blob_lease_seconds: float,
+    ) -> None:
+        self._index = index
+        self._driver = driver
+        self._expire_seconds = expire_seconds
+        self._tombstone_seconds = tombstone_seconds
+        self._blob_lease_seconds = blob_lease_seconds
+        self._claims = UploadClaims(index, claim_seconds)
+        self._hashes = HashMemory()
+
+    async def start(self, repository: RepositoryName, algorithm: str) -> Session:
+        """Open a session whose bytes are hashed with `algorithm` as they come."""
+        with translated_errors():
+            upload = await self._driver.begin()
+        upload_id = str(uuid.uuid4())
+        now = time.time()
+        create = partial(
+            uploads.create,
+            upload_id=upload_id,
+            repository=repository,
+            algorithm=algorithm,
+            state=upload.state,
+            now=now,
+            expires_at=now + self._expire_seconds,
+        )
+        # A power cut may take an empty session away: that costs its client one POST, and no bytes.
+        await self._index.write(create, durable=False)
+        failpoint(STARTED)
+        return Session(upload_id, 0)
+
+    async def status(self, repository: RepositoryName, upload_id: str) -> Session:
+        """A running session. Raises UploadUnknown."""
+        row = await self._index.read(partial(uploads.find, repository=repository, upload_id=upload_id))
+        if row is None or row.finished is not None:
+            raise UploadUnknown(upload_id)
+        return Session(row.id, row.offset)
+
+    async def append(self, repository: RepositoryName, upload_id: str, body: Body) -> Session:
+        """Add bytes to a session. They are durable when this returns. So are those that came before the
+        body broke off, if it did: `status` tells how many.
+
+        Raises UploadUnknown, WrongOffset and SizeInvalid (nothing was taken), StorageFull, Unavailable,
+        and what the body raises.
+        """
+        async with self._held(repository, upload_id) as held:
+            if held.ended:
+                raise UploadUnknown(upload_id)
+            failpoint(CLAIMED)
+            await self._receive(held, body)
+            failpoint(APPENDED)
+        failpoint(ADVANCED)
+        return Session(upload_id, held.row.offset)
+
+    async def finish(
+        self, repository: RepositoryName, upload_id: str, claimed: Digest, body: Body | None
+    ) -> None:
+        """Close a session: its bytes become the blob `claimed` of the repository. May be repeated.
+
+        Raises as `append` does, and DigestMismatch, which ends the session: its bytes can never become
+        that blob.
+        """
+        async with self._held(repository, upload_id) as held:
+            if held.ended:
+                await self._repeat(repository, held.row, claimed)
+                return
+            if body is not None:
+                await self._receive(held, body)
+            try:
+                await self._enter(repository, held.upload, held.known_digest, claimed, held)
+            except DigestMismatch:
+                await self.cancel(repository, upload_id)
+                held.ended = True
+                raise
+        failpoint(RECORDED)
+
+    async def whole(self, repository: RepositoryName, claimed: Digest, body: Body) -> None:
+        """Take a blob in one request, without a session: nothing is kept of one that fails. Raises as
+        `finish` does."""
+        running = RunningHash(claimed.algorithm)
+        with translated_errors():
+            upload = await self._driver.begin()
+            try:
+                upload = await self._driver.append(upload, body.checked(), running.update)
+                await self._enter(repository, upload, running.digest(), claimed, None)
+            except BaseException as error:
+                # Without effect if the bytes became an object before the index failed: the scrub finds it.
+                await asyncio.shield(self._driver.abort(upload))
+                if isinstance(error, Interrupted) and error.__cause__ is not None:
+                    raise error.__cause__ from None
+                raise
+
+    async def cancel(self, repository: RepositoryName, upload_id: str) -> None:
+        """End a session and drop its bytes. Raises UploadUnknown."""
+        remove = partial(uploads.remove, repository=repository, upload_id=upload_id)
+        row = await self._index.write(remove)
+        if row is None:
+            raise UploadUnknown(upload_id)
+        await self._drop(row)
+
+    async def expire(self) -> int:
+        """Drop sessions whose time is over; returns how many. Any number of processes may do it at once."""
+        count = 0
+        while rows := await self._index.write(partial(uploads.take_expired, now=time.time(), limit=100)):
+            for row in rows:
+                if row.finished is None:
+                    await self._drop(row)
+            count += len(rows)
+        return count
+
+    @asynccontextmanager
+    async def _held(self, repository: RepositoryName, upload_id: str) -> AsyncIterator[Held]:
+        """Hold a session, and note in the index what became of it. One that has ended comes `ended`."""
+        async with self._claims.claimed(repository, upload_id) as row:
+            if row.finished is not None:
+                yield Held(row, None, ended=True)
+                return
+            before = row.offset
+            held = Held(row, self._hashes.take(row.id, row.algorithm, row.offset))
+            try:
+                yield held
+            except BaseException:
+                if not held.ended:
+                    # The client hears of what went wrong first, not of a session that is gone as well.
+                    await asyncio.shield(self._give_back(held, before))
+                raise
+            if not held.ended and not await self._give_back(held, before):
+                raise UploadUnknown(upload_id)
+
+    async def _give_back(self, held: Held, before: int) -> bool:
+        """Note what is durable, and let go. False: the session was cancelled meanwhile, and is dropped."""
+        row = held.row
+        advance = partial(
+            uploads.advance,
+            upload_id=row.id,
+            claimant=str(row.claim),
+            offset=row.offset,
+            state=row.state,
+            prefix_digest=held.known_digest,
+            expires_at=time.time() + self._expire_seconds,
+        )
+        if not await self._index.write(advance, durable=row.offset != before):
+            await self._drop(row)
+            return False
+        if held.running is not None and held.running.count == row.offset:
+            self._hashes.keep(row.id, held.running)
+        return True
+
+    async def _receive(self, held: Held, body: Body) -> None:
+        """Take a body; when it breaks off, what came is kept, unless its length is not as announced."""
+        if body.start is not None and body.start != held.row.offset:
+            raise WrongOffset(
+                held.row.id,
+                held.row.offset,
+                f"the upload holds {held.row.offset} bytes, so the next byte is number {held.row.offset}, "
+                f"not {body.start}",
+            )
+        observe = None if held.running is None else held.running.update
+        with translated_errors():
+            try:
+                held.advance(await self._driver.append(held.upload, body.checked(), observe))
+            except Interrupted as error:
+                if not isinstance(error.__cause__, RegistryError):
+                    held.advance(error.upload)
+                raise (error.__cause__ or error) from None
+
+    async def _enter(
+        self,
+        repository: RepositoryName,
+        upload: Upload,
+        known: str | None,
+        claimed: Digest,
+        held: Held | None,
+    ) -> None:
+        """Make staged bytes the blob `claimed`. `known` is their digest where no reading is needed."""
+        verified = known is not None and Digest(known).algorithm == claimed.algorithm
+        if verified and known != claimed:
+            raise DigestMismatch(claimed, str(known))
+        failpoint(COMPARED)
+        if verified and await self._enter_known(repository, claimed, held):
+            await self._forget(upload)
+            return
+        with translated_errors():
+            location = await self._driver.commit(upload, claimed)
+        if not verified:
+            actual = await self._digest_of(location, upload.offset, claimed.algorithm)
+            if actual != claimed:
+                with translated_errors():
+                    await self._driver.delete(location)
+                raise DigestMismatch(claimed, actual)
+        failpoint(COMMITTED)
+        now = time.time()
+
+        def record(connection: Connection) -> str:
+            lease = now + self._blob_lease_seconds
+            row = blobs.record(connection, claimed, upload.offset, location, lease, now)
+            self._link(connection, repository, row.id, claimed, held, now)
+            return row.location
+
+        recorded = await self._index.write(record)
+        if held is not None:
+            held.ended = True
+        if recorded != location:  # somebody pushed the same blob at the same time
+            with translated_errors():
+                await self._driver.delete(location)
+
+    async def _enter_known(self, repository: RepositoryName, claimed: Digest, held: Held | None) -> bool:
+        """Use the bytes that are stored under this digest already, if they are."""
+        if await self._index.read(partial(blobs.find_anywhere, digest=claimed)) is None:
+            return False
+        now = time.time()
+
+        def link(connection: Connection) -> bool:
+            row = blobs.find_anywhere(connection, claimed)
+            if row is None or not blobs.extend_lease(connection, claimed, now + self._blob_lease_seconds):
+                return False
+            self._link(connection, repository, row.id, claimed, held, now)
+            return True
+
+        linked = await self._index.write(link)
+        if linked and held is not None:
+            held.ended = True
+        return linked
+
+    def _link(
+        self,
+        connection: Connection,
+        repository: RepositoryName,
+        blob_id: int,
+        digest: Digest,
+        held: Held | None,
+        now: float,
+    ) -> None:
+        """Let the repository read the blob, and end the session with a tombstone, in the same transaction."""
+        blobs.link(connection, repositories.ensure(connection, repository, now), blob_id, now)
+        if held is None:
+            return
+        row = held.row
+        expires_at = now + self._tombstone_seconds
+        if not uploads.finish(connection, row.id, str(row.claim), digest, expires_at):
+            raise UploadUnknown(row.id)
+
+    async def _repeat(self, repository: RepositoryName, row: UploadRow, claimed: Digest) -> None:
+        """Answer a PUT whose first answer was lost as the first one was."""
+        if row.finished != claimed:
+            raise UploadUnknown(row.id)
+        found = await self._index.read(partial(blobs.find, repository=repository, digest=claimed))
+        if found is None:
+            raise BlobUnknown(repository, claimed)
+
+    async def _digest_of(self, location: str, size: int, algorithm: str) -> Digest:
+        """Read an object again: its upload went through several processes, or is hashed otherwise."""
+        running = RunningHash(algorithm)
+        loop = asyncio.get_running_loop()
+        with translated_errors():
+            async for part in self._driver.read(location, 0, size):
+                await loop.run_in_executor(None, running.update, [part])
+        return running.digest()
+
+    async def _drop(self, row: UploadRow) -> None:
+        self._hashes.forget(row.id)
+        await self._forget(Upload(row.offset, row.state))
+
+    async def _forget(self, upload: Upload) -> None:
+        with translated_errors():
+            await self._driver.abort(upload)

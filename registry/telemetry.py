@@ -1,0 +1,78 @@
+"""Logs: lines for people, or JSON for programs, on standard error."""
+
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+access_log = logging.getLogger("entrepot.access")
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-01T12:00:00Z INFO registry.server: text`, in UTC."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%SZ"
+    default_msec_format = ""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+class JsonFormatter(TextFormatter):
+    """One JSON object a line; an access line has its fields in `request`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (request := getattr(record, "request", None)) is not None:
+            line["request"] = request
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class AccessLogger(AbstractAccessLogger):
+    """A line for each request: who, what, how it ended, bytes sent and seconds taken.
+
+    No header and no query is logged: they may hold secrets.
+    """
+
+    def log(self, request: web.BaseRequest, response: Any, time: float) -> None:
+        fields = {
+            "client": request.remote or "",
+            "method": request.method,
+            "path": request.raw_path.partition("?")[0],
+            "status": response.status,
+            "bytes": response.sent,
+            "seconds": round(time, 6),
+            "agent": request.headers.get("User-Agent", ""),
+        }
+        self.logger.info(
+            "%s %s %s %d %d %.3fs %s",
+            fields["client"],
+            fields["method"],
+            ascii(fields["path"])[1:-1],
+            fields["status"],
+            fields["bytes"],
+            time,
+            ascii(fields["agent"]),
+            extra={"request": fields},
+        )
+
+
+def configure_logging(level: str, form: str) -> None:
+    """Send all logs to standard error, in the form `text` or `json`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
