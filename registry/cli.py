@@ -5,6 +5,7 @@ configuration. What a user can get wrong is answered by a few lines on standard 
 """
 
 import argparse
+import asyncio
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from registry.config import ConfigError, Settings, is_loopback
 from registry.config_sources import Loaded, Value, effective, load
+from registry.drivers import driver_class
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -109,6 +111,7 @@ def _load(parsed: argparse.Namespace) -> Loaded:
 
 def _serve(parsed: argparse.Namespace) -> int:
     settings = _load(parsed).settings
+    _check_storage(settings)
     failed = _prepare(settings)
     if failed:
         return failed
@@ -144,9 +147,22 @@ def _prepare(settings: Settings) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    _load(parsed)
+    _check_storage(_load(parsed).settings)
     print("the configuration is right")
     return 0
+
+
+def _check_storage(settings: Settings) -> None:
+    """Let the driver judge its own table. Raises ConfigError."""
+
+    async def try_it() -> None:
+        driver = driver_class(settings.storage.driver).from_settings(settings.storage_settings())
+        await driver.aclose()
+
+    try:
+        asyncio.run(try_it())
+    except ValueError as error:
+        raise ConfigError([f"storage.{settings.storage.driver}: {error}"]) from error
 
 
 def _show(parsed: argparse.Namespace) -> int:
@@ -191,7 +207,7 @@ def welcome(settings: Settings) -> list[str]:
         name = server.listen
     else:
         name = f"localhost:{server.port}"
-    lines = [f"Entrepot listens on http://{server.listen}{server.path_prefix or '/'}, {_workers(settings)}"]
+    lines = [f"Entrepot starts on http://{server.listen}{server.path_prefix or '/'}, {_workers(settings)}"]
     if settings.index.url is None:
         lines.append(f"data lies in {settings.data.absolute()}")
     else:

@@ -127,6 +127,6 @@ def expected_digests(request: Request) -> list[str] | None:
 
 def warning_of_missing(missing: Sequence[Digest]) -> str:
     """A Warning field in the only form that clients show: `299 - "text"`."""
-    text = f"this registry does not hold {len(missing)} of the manifests that the index lists: "
+    text = f"this repository does not hold {len(missing)} of the digests that the manifest cites: "
     text += ", ".join(missing[: WARNING_LIMIT // 200])
     return f'299 - "{text}"'

@@ -167,7 +167,7 @@ def open_sqlite(url: str, pool_size: int) -> Index:
     path = make_url(url).database
     if not path or path == ":memory:":
         raise ValueError("the index needs a file: SQLite in memory is not shared between connections")
-    watch = sqlite3.connect(path, isolation_level=None, timeout=30)
+    watch = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
     return Index(engine, GroupWriter(engine, Path(f"{path}.lock"), translate), threads, watch)
 
 

@@ -38,7 +38,7 @@ LARGEST_CACHED_BODY = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What a push did. `missing` are digests that an index lists and nobody has pushed (sparse indexes)."""
+    """What a push did. `missing` is content that the manifest cites and nobody pushed (sparse manifests)."""
 
     digest: Digest
     subject: Digest | None
@@ -148,7 +148,7 @@ class Manifests:
     def _check_references(
         self, connection: Connection, repository_id: int, manifest: Manifest
     ) -> tuple[list[int], tuple[Digest, ...]]:
-        """The ids of all blobs that the manifest needs and, of a sparse index, the children that are missing.
+        """The ids of all blobs that the manifest needs and, of a sparse one, the digests that are missing.
 
         A layer that may not be distributed counts when it is there. A child of an index is a manifest or,
         in BuildKit's cache indexes, a blob.
@@ -160,11 +160,11 @@ class Manifests:
         found = manifests.sizes_of_blobs(connection, repository_id, cited)
         sizes = held | {digest: size for digest, (_, size) in found.items()}
         check_sizes((*manifest.blobs, *manifest.children), sizes)
-        missing = [blob.digest for blob in manifest.required_blobs if blob.digest not in sizes]
-        children = [child.digest for child in manifest.children if child.digest not in sizes]
-        if missing or (children and not self._sparse_index):
-            raise ManifestBlobsUnknown(list(dict.fromkeys([*missing, *children])))
-        return [blob_id for blob_id, _ in found.values()], tuple(dict.fromkeys(children))
+        needed = dict.fromkeys(one.digest for one in (*manifest.required_blobs, *manifest.children))
+        missing = tuple(digest for digest in needed if digest not in sizes)
+        if missing and not self._sparse_index:
+            raise ManifestBlobsUnknown(missing)
+        return [blob_id for blob_id, _ in found.values()], missing
 
     async def delete(self, repository: RepositoryName, reference: Reference, by: str | None = None) -> None:
         """Delete a tag, or a manifest with every tag on it. Raises DeletionDisabled, ManifestUnknown and
