@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from storage_drivers import NoSpace, NotFound, Unavailable, durable_files, filesystem
+from storage_drivers import Interrupted, NoSpace, NotFound, Unavailable, durable_files, filesystem
 from storage_drivers.filesystem import FilesystemDriver
 from tests.contract.sources import DIGEST, MEBIBYTE, content_of, get, locations, put, runs_of
 from tests.support.tools import tool
@@ -240,6 +240,44 @@ async def test_a_cancelled_commit_is_done_or_can_be_repeated(driver: FilesystemD
         await task
     location = await driver.commit(upload, DIGEST)
     assert await locations(driver) == {location}
+
+
+@pytest.mark.parametrize("step", ["pwritev", "fsync"])
+async def test_being_cancelled_waits_for_a_slow_disk(
+    driver: FilesystemDriver, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        reached.set()
+        assert go_on.wait(10)
+        return getattr(os, step)(*arguments)
+
+    content = content_of(MEBIBYTE)
+    upload = await driver.append(await driver.begin(), runs_of(b"start, "))
+    Disk(**{step: slow}).put_in(monkeypatch)
+    task = asyncio.create_task(driver.append(upload, runs_of(content, len(content))))
+    await asyncio.to_thread(reached.wait, 10)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.01)
+    assert not task.done()
+    go_on.set()
+    with pytest.raises(Interrupted) as caught:
+        await task
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    location = await driver.commit(caught.value.upload, DIGEST)
+    assert await get(driver, location) == b"start, " + content
+
+
+async def test_a_staged_object_has_no_location(driver: FilesystemDriver, tmp_path: Path) -> None:
+    await driver.append(await driver.begin(), runs_of(b"not yet"))
+    (staged,) = (tmp_path / "store" / "staging").iterdir()
+    for location in (f"staging/{staged.name}", f"blobs/../staging/{staged.name}"):
+        with pytest.raises(NotFound):
+            await driver.stat(location)
+        await driver.delete(location)
+    assert staged.read_bytes() == b"not yet"
 
 
 async def test_scan_passes_by_what_is_not_the_drivers(driver: FilesystemDriver, tmp_path: Path) -> None:
