@@ -64,4 +64,7 @@ def test_a_module_without_a_place_is_found(tmp_path: Path) -> None:
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "registry" / "helpers.py").write_text('"""Nowhere."""\n')
 
-    assert lint_imports(tmp_path).returncode == 1
+    done = lint_imports(tmp_path)
+
+    assert done.returncode == 1
+    assert "helpers" in done.stdout

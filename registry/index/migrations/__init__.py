@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 __all__ = ["MigrationError", "upgrade"]
@@ -37,7 +37,10 @@ def upgrade(url: str) -> None:
     Several processes may do so at once: one works, the others wait and find nothing left to do. The data
     of a newer version is refused untouched. Raises MigrationError.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise MigrationError("index.url can't be understood as the URL of a database") from None
     connect = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
     try:
         with connect(parsed) as connection:

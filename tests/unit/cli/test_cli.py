@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import pytest
 
 from registry import cli
 from registry.config import Settings
+from tests.support.server import start_registry
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -181,6 +183,31 @@ def test_it_says_where_blobs_lie_when_not_with_the_data() -> None:
     said = cli.welcome(elsewhere)
     assert f"blobs lie in {Path.cwd() / 'data' / 'storage'}" in said
     assert "hunter2" not in "".join(said)
+
+
+def test_serve_says_where_and_ends_with_zero(tmp_path: Path) -> None:
+    running = start_registry(tmp_path / "data")
+    assert running.stop() == 0
+    assert f"http://{running.address}/, 1 worker\n" in running.log
+    assert f"data lies in {tmp_path / 'data'}\n" in running.log
+    assert f"    docker push {running.address}/alpine\n" in running.log
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run(["serve", "--listen", f"127.0.0.1:{taken.getsockname()[1]}"], tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "server.listen" in done.stderr
+
+
+def test_the_driver_judges_its_own_table(tmp_path: Path) -> None:
+    for command in (["serve"], ["config", "check"]):
+        done = run(command, tmp_path, {"ENTREPOT_STORAGE__FILESYSTEM__ROT": "/srv"})
+        assert done.returncode == 2
+        assert done.stderr.startswith("entrepot: storage.filesystem: ")
+        assert "'rot'" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,6 +142,14 @@ def test_a_database_that_does_not_answer_is_said_without_its_password(tmp_path: 
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_url_that_is_none_is_refused_without_showing_it() -> None:
+    with pytest.raises(MigrationError) as caught:
+        upgrade("postgresql+psycopg://someone:hunter2@host:port/name")
+
+    assert "index.url" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     path.write_bytes(b"something else, long enough to be read as a header" * 100)
