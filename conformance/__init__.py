@@ -1,0 +1,1 @@
+"""How well a registry keeps to the OCI Distribution Specification: our own suite, and the official one."""
