@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import resource
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from storage_drivers import Interrupted, NoSpace, NotFound, Unavailable, durable_files, filesystem
+from storage_drivers.durable_files import DurableDirectories
 from storage_drivers.filesystem import FilesystemDriver
 from tests.contract.sources import DIGEST, MEBIBYTE, content_of, get, locations, put, runs_of
 from tests.support.tools import tool
@@ -229,6 +231,40 @@ async def test_one_writer_at_a_time(driver: FilesystemDriver, tmp_path: Path) ->
     upload = await other.append(upload, runs_of(b"end"))
     assert await get(driver, await other.commit(upload, DIGEST)) == b"start, end"
     await other.aclose()
+
+
+async def test_an_object_that_is_committed_while_it_is_opened(
+    driver: FilesystemDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await driver.append(await driver.begin(), runs_of(b"done"))
+    (staged,) = (tmp_path / "store" / "staging").iterdir()
+    final = tmp_path / "final"
+
+    class CommittedMeanwhile:
+        LOCK_EX, LOCK_NB = fcntl.LOCK_EX, fcntl.LOCK_NB
+
+        def flock(self, descriptor: int, operation: int) -> None:
+            staged.rename(final)
+            fcntl.flock(descriptor, operation)
+
+    monkeypatch.setattr(durable_files, "fcntl", CommittedMeanwhile())
+    with pytest.raises(NotFound):
+        await driver.append(upload, runs_of(b", and then some"))
+    assert final.read_bytes() == b"done"
+
+
+def test_each_process_syncs_the_names_of_folders_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have made them, and died before it came to that."""
+    synced: list[str] = []
+    monkeypatch.setattr(durable_files, "sync_directory", synced.append)
+    root, folder = str(tmp_path), str(tmp_path / "a" / "b")
+    for directories in (DurableDirectories(root), DurableDirectories(root)):
+        synced.clear()
+        directories.ensure(folder)
+        directories.ensure(folder)
+        assert synced == [root, str(tmp_path / "a")]
 
 
 async def test_a_cancelled_commit_is_done_or_can_be_repeated(driver: FilesystemDriver) -> None:
