@@ -51,7 +51,7 @@ clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.venv/bin/python:
+.venv/made.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Entrepot needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." >&2; \
 		echo 'If a newer one is installed, name it: make PYTHON=python3.12 ...' >&2; exit 1; }
@@ -61,13 +61,14 @@ clean:
 	@echo 'making the virtual environment .venv'
 	@rm -rf .venv
 	@$(PYTHON) -m venv .venv
+	@touch $@
 
-.venv/runtime.stamp: pyproject.toml | .venv/bin/python
+.venv/runtime.stamp: pyproject.toml | .venv/made.stamp
 	@echo 'installing what the registry needs'
 	@$(PIP) install --editable .
 	@touch $@
 
-.venv/test.stamp: pyproject.toml | .venv/bin/python
+.venv/test.stamp: pyproject.toml | .venv/made.stamp
 	@echo 'installing what the registry and its tests need'
 	@$(PIP) install 'setuptools>=77' --editable '.[test]'
 	@touch .venv/runtime.stamp $@
