@@ -138,4 +138,4 @@ class Repository:
         fields.setdefault("artifactType", "application/vnd.example.thing")
         fields.setdefault("annotations", {"nonce": secrets.token_hex(8)})
         empty = descriptor(EMPTY, b"{}")
-        return image(empty, [empty], subject=subject, **fields)
+        return image(empty, [empty], OCI_IMAGE, subject=subject, **fields)

@@ -7,7 +7,14 @@ from conformance.repository import Repository
 
 pytestmark = pytest.mark.section("Conditional requests")
 
-MATCHING = ['"{digest}"', "{digest}", 'W/"{digest}"', "*", '"other", "{digest}"']
+MATCHING = {
+    "quoted": '"{digest}"',
+    "unquoted": "{digest}",
+    "weak": 'W/"{digest}"',
+    "any": "*",
+    "in a list": '"other", "{digest}"',
+}
+every_match = pytest.mark.parametrize("condition", MATCHING.values(), ids=MATCHING.keys())
 
 
 @pytest.mark.expected
@@ -21,7 +28,7 @@ def test_conditional_requests__expected_etag(repository: Repository) -> None:
 
 
 @pytest.mark.expected
-@pytest.mark.parametrize("condition", MATCHING)
+@every_match
 def test_conditional_requests__expected_304_for_blobs(repository: Repository, condition: str) -> None:
     """If-None-Match with the digest of a blob answers 304"""
     _, digest = repository.push_blob()
@@ -30,7 +37,7 @@ def test_conditional_requests__expected_304_for_blobs(repository: Repository, co
 
 
 @pytest.mark.expected
-@pytest.mark.parametrize("condition", MATCHING)
+@every_match
 def test_conditional_requests__expected_304_for_manifests(repository: Repository, condition: str) -> None:
     """If-None-Match with the digest that a tag points to answers 304"""
     digest = repository.push_image("latest").digest

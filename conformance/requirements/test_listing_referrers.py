@@ -56,6 +56,13 @@ def refer(repository: Repository, subject: Manifest, **fields: object) -> Manife
     return repository.push_manifest(repository.new_artifact(subject.as_descriptor(), **fields))
 
 
+def refer_emptily(repository: Repository, manifest: Manifest) -> None:
+    """Push a referrer whose artifactType is missing or empty; the image-spec lets no media type be empty."""
+    if b'"artifactType": ""' in manifest.body and repository.put_manifest(manifest).status == 400:
+        repository.optional("manifests with an empty artifactType")
+    repository.push_manifest(manifest)
+
+
 def only(repository: Repository, subject: Manifest) -> Json:
     """The one descriptor in the list of `subject`."""
     found = listed(ask(repository, subject.digest))
@@ -162,7 +169,7 @@ def test_listing_referrers__must_give_the_artifact_type(repository: Repository, 
 def test_listing_referrers__must_fall_back_to_the_config(repository: Repository, given: str | None) -> None:
     """Without artifactType an image's descriptor has the media type of its config"""
     subject = repository.push_image("latest")
-    repository.push_image(subject=subject.as_descriptor(), artifactType=given)
+    refer_emptily(repository, repository.new_image(subject=subject.as_descriptor(), artifactType=given))
     assert only(repository, subject)["artifactType"] == OCI_CONFIG
 
 
@@ -171,7 +178,7 @@ def test_listing_referrers__must_fall_back_to_the_config(repository: Repository,
 def test_listing_referrers__must_leave_it_out_for_an_index(repository: Repository, given: str | None) -> None:
     """Without artifactType an index's descriptor has none"""
     subject = repository.push_image("latest")
-    repository.push_manifest(index([], subject=subject.as_descriptor(), artifactType=given))
+    refer_emptily(repository, index([], subject=subject.as_descriptor(), artifactType=given))
     assert "artifactType" not in only(repository, subject)
 
 

@@ -127,7 +127,9 @@ def test_manifest_validation__expected_recognition(repository: Repository, kind:
 
 
 @pytest.mark.expected
-@pytest.mark.parametrize("media_type", [DOCKER_SCHEMA1, "application/json", "text/plain"])
+@pytest.mark.parametrize(
+    "media_type", [DOCKER_SCHEMA1, "application/json", "text/plain"], ids=["schema 1", "JSON", "text"]
+)
 def test_manifest_validation__expected_refusal_of_other_types(
     repository: Repository, media_type: str
 ) -> None:

@@ -32,21 +32,8 @@ BAD = {
 @pytest.mark.parametrize(
     "component",
     [
-        "a",
-        "0",
-        "a.b",
-        "a_b",
-        "a__b",
-        "a-b",
-        "a---b",
-        "a.b_c-d",
-        "blobs",
-        "manifests",
-        "uploads",
-        "tags/list",
-        "referrers",
-        "v2",
-        "one/two/three/four",
+        *("a", "0", "a.b", "a_b", "a__b", "a-b", "a---b", "a.b_c-d"),
+        *("blobs", "manifests", "uploads", "tags/list", "referrers", "v2", "one/two/three/four"),
     ],
 )
 def test_names__must_take_every_name_of_the_grammar(repository: Repository, component: str) -> None:
