@@ -1,0 +1,99 @@
+"""The table: medians of all rounds, ratios of medians, goals, and what they were measured on."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.measure import Goal, Outcome, Row, Settings
+from benchmarks.servers import Server
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
+OWN = "entrepot"
+
+
+def render(
+    outcomes: Sequence[Outcome], present: Sequence[Server], missing: Sequence[Server], settings: Settings
+) -> str:
+    """Markdown: the machine and the versions, the table, and what failed."""
+    peers = [server.name for server in present if server.name != OWN]
+    head = ["", "unit", *(server.name for server in present), *(f"{OWN} / {peer}" for peer in peers), "goal"]
+    lines = [*_circumstances(present, missing, settings), ""]
+    lines += [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 3) + ["---"])]
+    for outcome in outcomes:
+        for row in outcome.measure.rows:
+            figures = [_cell(outcome, row, server) for server in present]
+            ratios = [_ratio(outcome, row, peer) for peer in peers]
+            goals = "; ".join(_goal(outcome, row, goal) for goal in row.goals)
+            lines.append(_line([row.label, row.unit, *figures, *ratios, goals]))
+    failures = [
+        f"- {outcome.measure.name}: {server} failed: `{reason}`"
+        for outcome in outcomes
+        for server, reason in outcome.failures.items()
+    ]
+    return "\n".join([*lines, *(["", *failures] if failures else [])])
+
+
+def write(table: str) -> None:
+    """Put the table between the marks in README.md, and leave the rest as it is."""
+    text = README.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md lacks the marks {BEGIN} and {END}")
+    README.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+
+
+def _circumstances(present: Sequence[Server], missing: Sequence[Server], settings: Settings) -> list[str]:
+    cores = len(os.sched_getaffinity(0))
+    versions = ", ".join(f"{server.name} {server.version()}" for server in present)
+    lines = [
+        f"{cores} cores ({_processor()}), Linux {platform.release()}, Python {platform.python_version()}; "
+        f"medians of {settings.rounds} rounds, {settings.seconds:g} s for each rate.  ",
+        f"Versions: {versions}.",
+    ]
+    if missing:
+        lines.append(f"Not installed here: {', '.join(f'{one.name} ({one.install})' for one in missing)}.")
+    return lines
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _cell(outcome: Outcome, row: Row, server: Server) -> str:
+    if server.name in outcome.failures:
+        return "failed"
+    figure = outcome.median(row, server.name)
+    return "" if figure is None else _number(figure)
+
+
+def _ratio(outcome: Outcome, row: Row, peer: str) -> str:
+    own, other = outcome.median(row, OWN), outcome.median(row, peer)
+    return f"{own / other:.2f}" if own is not None and other else ""
+
+
+def _goal(outcome: Outcome, row: Row, goal: Goal) -> str:
+    """The goal in words, and whether it was reached, if both figures are there."""
+    words = "at least" if row.higher_is_better else "at most"
+    of_peer = f" x {goal.peer}" if goal.peer else f" {row.unit}"
+    own = outcome.median(row, OWN)
+    other = outcome.median(row, goal.peer) if goal.peer else 1.0
+    if own is None or other is None:
+        return f"{words} {goal.limit:g}{of_peer}"
+    limit = goal.limit * other
+    reached = own >= limit if row.higher_is_better else own <= limit
+    return f"{words} {goal.limit:g}{of_peer}: {'reached' if reached else '**missed**'}"
+
+
+def _number(figure: float) -> str:
+    """Three significant digits, thousands with commas."""
+    return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:.3g}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
