@@ -44,6 +44,7 @@ from storage_drivers.durable_files import (
     sync_directory,
 )
 from storage_drivers.failpoints import declare, failpoint
+from storage_drivers.threads import settled
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class FilesystemDriver(StorageDriver):
         except (Exception, CancelledError) as error:  # noqa: BLE001 - it goes on as the cause of Interrupted
             broken = error
         if flight is not None:
-            broken = await _settled(flight) or broken
+            broken = await settled(flight) or broken
         if flight is None and not size:  # nothing came
             end = upload.offset
         else:
@@ -123,7 +124,7 @@ class FilesystemDriver(StorageDriver):
                 if flight is not None:
                     flight.result()
                 finish = self._start(staged.finish, held)
-                broken = await _settled(finish) or broken
+                broken = await settled(finish) or broken
                 end = finish.result()
             except (OSError, StorageError) as error:
                 failure = _translated(error, "the staged object")
@@ -266,7 +267,7 @@ class FilesystemDriver(StorageDriver):
     async def _hop(self, what: str, step: Callable[..., T], *arguments: object) -> T:
         """Run a blocking step in a thread. Being cancelled waits for it: a thread can't be stopped."""
         future = self._start(step, *arguments)
-        cancelled = await _settled(future)
+        cancelled = await settled(future)
         if cancelled is not None:
             raise cancelled from future.exception()
         try:
@@ -306,17 +307,6 @@ class _Reader:
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)
-
-
-async def _settled(future: asyncio.Future[T]) -> CancelledError | None:
-    """Wait until a thread is done, whatever it raises; returns the cancellation that came meanwhile."""
-    cancelled = None
-    while not future.done():
-        try:
-            await asyncio.wait((future,))
-        except CancelledError as error:
-            cancelled = error
-    return cancelled
 
 
 def _translated(error: OSError | StorageError, what: str) -> StorageError:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from storage_drivers import Interrupted, NotFound, StorageDriver, Upload
+from storage_drivers import Interrupted, NotFound, StorageDriver, Unavailable, Upload
 from tests.contract.sources import (
     DIGEST,
     MEBIBYTE,
@@ -107,8 +107,12 @@ class UploadContract:
         assert await get(driver, await driver.commit(upload, DIGEST)) == b"a second"
 
     @pytest.mark.parametrize("size", [0, 10, 2 * MEBIBYTE + 1])
-    async def test_a_broken_source_leaves_what_came(self, driver: StorageDriver, size: int) -> None:
-        content, broke = content_of(size + 100_000), SourceError("the client is gone")
+    @pytest.mark.parametrize("error", [SourceError, ConnectionResetError, Unavailable])
+    async def test_a_broken_source_leaves_what_came(
+        self, driver: StorageDriver, size: int, error: type[Exception]
+    ) -> None:
+        """Whatever it raises: an error of the operating system, or of a driver that is copied from."""
+        content, broke = content_of(size + 100_000), error("the client is gone")
         seen: list[bytes] = []
         with pytest.raises(Interrupted) as caught:
             await driver.append(await driver.begin(), breaking_after(content[:size], broke), seen.extend)
