@@ -53,7 +53,7 @@ class Handler:
         handler = methods.get(http.method)
         if handler is None:
             raise MethodNotAllowed(http.method, tuple(methods))
-        return await handler(Request(http, self._origins.of(http), name, argument, query))
+        return await handler(Request(http, self._origins, name, argument, query))
 
 
 def check_fields(http: web.BaseRequest) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from registry.api.origin import Origin
+from registry.api.origin import Origin, Origins
 from registry.oci.digest import Digest
 from registry.oci.errors import RequestInvalid
 from registry.oci.name import RepositoryName, Tag
@@ -16,14 +16,19 @@ from registry.services.manifests import Reference
 class Request:
     """`http` is aiohttp's; `name` and `argument` come from the path (see registry.api.paths)."""
 
-    def __init__(self, http: web.BaseRequest, origin: Origin, name: str, argument: str, query: str) -> None:
+    def __init__(self, http: web.BaseRequest, origins: Origins, name: str, argument: str, query: str) -> None:
         self.http = http
         self.method = http.method
         self.headers = http.headers
-        self.origin = origin
+        self._origins = origins
         self._name = name
         self.argument = argument
         self._query = query
+
+    @property
+    def origin(self) -> Origin:
+        """How the client reaches this server."""
+        return self._origins.of(self.http)
 
     @property
     def repository(self) -> RepositoryName:

@@ -52,7 +52,7 @@ class Index:
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = writer
         self._threads = threads
-        self._watch = watch
+        self._watch = None if watch is None else watch.cursor()
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query. Its statements each see the newest committed state.
@@ -83,8 +83,8 @@ class Index:
         """
         if self._watch is None:
             return None
-        row: tuple[int] = self._watch.execute("PRAGMA data_version").fetchone()
-        return row[0]
+        (version,) = self._watch.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def close(self) -> None:
         """End the threads and connections, after the changes that are under way."""
@@ -92,7 +92,7 @@ class Index:
         self._threads.shutdown()
         self._engine.dispose()
         if self._watch is not None:
-            self._watch.close()
+            self._watch.connection.close()
 
 
 class PooledWriter:
