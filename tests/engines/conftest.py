@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines.clients import Client
+from tests.engines.clients import Client, environment
 from tests.engines.containerd import containerd, fresh
 from tests.engines.containers import with_own_store
 from tests.engines.docker import Engine, engine
@@ -71,6 +71,17 @@ def referrers_api(remote: Remote, repository: str) -> None:
         pytest.skip(f"the registry at {FOREIGN} has no referrers API")
 
 
+@pytest.fixture
+def work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """For a client in this very process: the environment that the others get, and a folder to work in."""
+    for name, value in environment(folder / "home").items():
+        monkeypatch.setenv(name, value)
+    own = folder / "work"
+    own.mkdir()
+    monkeypatch.chdir(own)
+    return own
+
+
 @pytest.fixture(scope="session")
 def crane(workspace: Path) -> Client:
     return Client.found("crane", workspace / "crane")
@@ -101,20 +112,29 @@ def buildah(workspace: Path) -> Client:
     return with_own_store("buildah", workspace / "buildah")
 
 
-@pytest.fixture(scope="session", params=["classic", "containerd"])
-def docker(request: pytest.FixtureRequest, workspace: Path) -> Iterator[Engine]:
-    """A Docker Engine with the image store named by the parameter."""
-    folder = workspace / f"docker-{request.param}"
-    folder.mkdir()
-    with engine(folder, request.param) as running:
+@pytest.fixture(scope="session")
+def docker_classic(workspace: Path) -> Iterator[Engine]:
+    with engine(workspace / "docker-classic", "classic") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
+def docker_containerd(workspace: Path) -> Iterator[Engine]:
+    with engine(workspace / "docker-containerd", "containerd") as running:
+        yield running
+
+
+@pytest.fixture(params=["classic", "containerd"])
+def docker(request: pytest.FixtureRequest) -> Engine:
+    """A Docker Engine with each of its two image stores."""
+    found = request.getfixturevalue(f"docker_{request.param}")
+    assert isinstance(found, Engine)
+    return found
+
+
+@pytest.fixture(scope="session")
 def containerd_client(workspace: Path) -> Iterator[Client]:
-    folder = workspace / "containerd"
-    folder.mkdir()
-    with containerd(folder) as running:
+    with containerd(workspace / "containerd") as running:
         yield running
 
 

@@ -8,6 +8,8 @@ from tests.engines.daemons import needs_root
 from tests.engines.images import random_files
 from tests.engines.layouts import read_docker_archive
 
+PLAIN = "--tls-verify=false"
+
 
 def with_own_store(program: str, folder: Path) -> Client:
     """podman or buildah with its own storage (plain folders: no overlay is mounted) and registries."""

@@ -74,6 +74,5 @@ def engine(folder: Path, store: str) -> Iterator[Engine]:
         f"{folder}/pid",
     ]
     command += ["--iptables=false", "--ip6tables=false", "--bridge=none"]
-    command += ["--storage-driver", "vfs" if store == "classic" else "native"]
     with daemon(command, own, folder / "log", lambda: docker.run("version").returncode == 0):
         yield Engine(docker, store)

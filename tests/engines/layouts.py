@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.engines.images import OCI_INDEX, Blob, Image, Index, sha256
@@ -29,7 +29,7 @@ def write_layout(folder: Path, **tagged: Image | Index) -> Path:
     return folder
 
 
-def finish_layout(folder: Path, descriptors: list[dict]) -> None:
+def finish_layout(folder: Path, descriptors: Sequence[dict[str, object]]) -> None:
     """The two files that make a folder of blobs an image layout."""
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors}

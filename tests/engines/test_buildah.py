@@ -5,12 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.engines.clients import Client
-from tests.engines.containers import commit
+from tests.engines.containers import PLAIN, commit
 from tests.engines.images import DOCKER_MANIFEST, OCI_MANIFEST, Index
 from tests.engines.layouts import read_layout
 from tests.engines.remote import Remote
-
-PLAIN = "--tls-verify=false"
 
 
 @pytest.mark.parametrize(("form", "media_type"), [("oci", OCI_MANIFEST), ("v2s2", DOCKER_MANIFEST)])

@@ -6,11 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.engines.clients import Client
-from tests.engines.containers import build, saved
+from tests.engines.containers import PLAIN, build, saved
 from tests.engines.images import Index, sha256
 from tests.engines.remote import Remote
-
-PLAIN = "--tls-verify=false"
 
 
 @pytest.mark.parametrize("form", ["oci", "v2s2"])
