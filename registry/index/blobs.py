@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
-from registry.index.statements import insert
+from registry.index import repositories as repository_rows
+from registry.index.statements import with_insert
 from registry.index.tables import blobs, manifest_blobs, repositories, repository_blobs
 from registry.oci.errors import StillReferenced
 
@@ -21,36 +22,69 @@ class BlobRow(NamedTuple):
 
 BLOB = (blobs.c.id, blobs.c.digest, blobs.c.size, blobs.c.location, blobs.c.lease_until)
 
+FIND_ANYWHERE = select(*BLOB).where(blobs.c.digest == bindparam("digest"))
+
+FIND = (
+    FIND_ANYWHERE.join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
+    .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
+    .where(repositories.c.name == bindparam("repository"))
+)
+
+FIND_SHARED = FIND_ANYWHERE.where(exists().where(repository_blobs.c.blob_id == blobs.c.id))
+
+EXTEND_LEASE = (
+    update(blobs)
+    .where(blobs.c.digest == bindparam("wanted"), blobs.c.lease_until < bindparam("until"))
+    .values(lease_until=bindparam("until"))
+)
+
+LINK = with_insert(lambda insert: insert(repository_blobs).on_conflict_do_nothing())
+
+# The update makes a row that is there already ours for the rest of the transaction, and leases it.
+RECORD = with_insert(
+    lambda insert: (
+        insert(blobs)
+        .on_conflict_do_update(
+            index_elements=[blobs.c.digest], set_={"lease_until": insert(blobs).excluded.lease_until}
+        )
+        .returning(*BLOB)
+    )
+)
+
+IS_NEEDED = select(
+    exists().where(
+        manifest_blobs.c.repository_id == bindparam("repository_id"),
+        manifest_blobs.c.blob_id == bindparam("blob_id"),
+    )
+)
+
+UNLINK = delete(repository_blobs).where(
+    repository_blobs.c.repository_id == bindparam("repository_id"),
+    repository_blobs.c.blob_id == bindparam("blob_id"),
+)
+
 
 def find(connection: Connection, repository: str, digest: str) -> BlobRow | None:
     """A blob of this repository."""
-    statement = (
-        select(*BLOB)
-        .join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
-        .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
-        .where(repositories.c.name == repository, blobs.c.digest == digest)
-    )
-    row = connection.execute(statement).first()
+    row = connection.execute(FIND, {"repository": repository, "digest": digest}).first()
     return None if row is None else BlobRow(*row)
 
 
 def find_shared(connection: Connection, digest: str) -> BlobRow | None:
     """A blob that some repository may read."""
-    somewhere = exists().where(repository_blobs.c.blob_id == blobs.c.id)
-    row = connection.execute(select(*BLOB).where(blobs.c.digest == digest, somewhere)).first()
+    row = connection.execute(FIND_SHARED, {"digest": digest}).first()
     return None if row is None else BlobRow(*row)
 
 
 def find_anywhere(connection: Connection, digest: str) -> BlobRow | None:
-    """A blob of any repository: not for the eyes of a client without a check of its own."""
-    row = connection.execute(select(*BLOB).where(blobs.c.digest == digest)).first()
+    """A blob, linked or not: not for the eyes of a client without a check of its own."""
+    row = connection.execute(FIND_ANYWHERE, {"digest": digest}).first()
     return None if row is None else BlobRow(*row)
 
 
 def extend_lease(connection: Connection, digest: str, until: float) -> bool:
     """Promise a blob until then. False: it is not there any more. A lease never gets shorter."""
-    statement = update(blobs).where(blobs.c.digest == digest, blobs.c.lease_until < until)
-    if connection.execute(statement.values(lease_until=until)).rowcount:
+    if connection.execute(EXTEND_LEASE, {"wanted": digest, "until": until}).rowcount:
         return True
     return find_anywhere(connection, digest) is not None
 
@@ -58,7 +92,7 @@ def extend_lease(connection: Connection, digest: str, until: float) -> bool:
 def link(connection: Connection, repository_id: int, blob_id: int, now: float) -> None:
     """Let a repository read a blob. Idempotent."""
     values = {"repository_id": repository_id, "blob_id": blob_id, "created_at": now}
-    connection.execute(insert(connection, repository_blobs).values(values).on_conflict_do_nothing())
+    connection.execute(LINK(connection), values)
 
 
 def record(
@@ -75,14 +109,7 @@ def record(
         "lease_until": lease_until,
         "created_at": now,
     }
-    statement = insert(connection, blobs).values(values)
-    # The update makes the conflicting row ours for the rest of the transaction, and leases it.
-    row = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[blobs.c.digest], set_={"lease_until": statement.excluded.lease_until}
-        ).returning(*BLOB)
-    ).one()
-    return BlobRow(*row)
+    return BlobRow(*connection.execute(RECORD(connection), values).one())
 
 
 def unlink(connection: Connection, repository: str, digest: str) -> bool:
@@ -94,14 +121,10 @@ def unlink(connection: Connection, repository: str, digest: str) -> bool:
     row = find(connection, repository, digest)
     if row is None:
         return False
-    repository_id = select(repositories.c.id).where(repositories.c.name == repository).scalar_subquery()
-    here = (manifest_blobs.c.repository_id == repository_id) & (manifest_blobs.c.blob_id == row.id)
-    if connection.execute(select(exists().where(here))).scalar():
+    link_key = {"repository_id": repository_rows.find(connection, repository), "blob_id": row.id}
+    if connection.execute(IS_NEEDED, link_key).scalar():
         raise StillReferenced(
             f"a manifest of {repository} needs the blob {digest}: delete the manifest first",
             {"digest": digest},
         )
-    statement = delete(repository_blobs).where(
-        repository_blobs.c.repository_id == repository_id, repository_blobs.c.blob_id == row.id
-    )
-    return connection.execute(statement).rowcount > 0
+    return connection.execute(UNLINK, link_key).rowcount > 0

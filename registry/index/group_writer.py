@@ -8,13 +8,14 @@ import asyncio
 import fcntl
 import os
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 Result = TypeVar("Result")
 
@@ -75,13 +76,18 @@ class GroupWriter:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             with self._engine.connect() as connection:
+                # The driver's own connection runs what needs neither parameters nor results: SQLAlchemy's
+                # way costs ten times as much.
+                run = connection.connection.driver_connection.execute  # type: ignore[union-attr]
                 # Not durable: the frames are in the write-ahead log, and the next durable commit syncs them.
                 durable = any(waiting.durable for waiting in group)
-                connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                outcomes = [self._attempt(connection, waiting.change) for waiting in group]
+                run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                run("BEGIN IMMEDIATE")
+                outcomes = [self._attempt(connection, run, waiting.change) for waiting in group]
                 connection.commit()
                 return outcomes
+        except sqlite3.Error as error:
+            return [self._translate(DBAPIError("", None, error))] * len(group)
         except SQLAlchemyError as error:
             return [self._translate(error)] * len(group)
         except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
@@ -89,14 +95,16 @@ class GroupWriter:
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
-    def _attempt(self, connection: Connection, change: Callable[[Connection], Any]) -> Any:
-        connection.exec_driver_sql("SAVEPOINT change")
+    def _attempt(
+        self, connection: Connection, run: Callable[[str], object], change: Callable[[Connection], Any]
+    ) -> Any:
+        run("SAVEPOINT change")
         try:
             outcome = change(connection)
         except Exception as error:  # noqa: BLE001 - handed to the one who asked for the change
-            connection.exec_driver_sql("ROLLBACK TO change")
+            run("ROLLBACK TO change")
             outcome = self._translate(error) if isinstance(error, SQLAlchemyError) else error
-        connection.exec_driver_sql("RELEASE change")
+        run("RELEASE change")
         return outcome
 
     @staticmethod

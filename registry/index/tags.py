@@ -2,32 +2,65 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from registry.index.statements import insert
+from registry.index.statements import with_insert
 from registry.index.tables import manifests, repositories, tag_history, tags
+
+HERE = (tags.c.repository_id == bindparam("repository_id")) & (tags.c.name == bindparam("name"))
+
+PAGE = (
+    select(tags.c.name)
+    .where(tags.c.repository_id == bindparam("repository_id"))
+    .order_by(tags.c.name)
+    .limit(bindparam("limit"))
+)
+PAGE_AFTER = PAGE.where(tags.c.name > bindparam("last"))
+
+DIGEST = (
+    select(manifests.c.digest)
+    .join(tags, tags.c.manifest_id == manifests.c.id)
+    .join(repositories, repositories.c.id == tags.c.repository_id)
+    .where(repositories.c.name == bindparam("repository"), tags.c.name == bindparam("name"))
+)
+
+TARGET = select(tags.c.manifest_id).where(HERE)
+
+POINT = with_insert(
+    lambda insert: insert(tags).on_conflict_do_update(
+        index_elements=[tags.c.repository_id, tags.c.name],
+        set_={
+            "manifest_id": insert(tags).excluded.manifest_id,
+            "updated_at": insert(tags).excluded.updated_at,
+        },
+    )
+)
+
+REMOVE = delete(tags).where(HERE)
+
+REMOVE_OF_MANIFEST = (
+    delete(tags)
+    .where(
+        tags.c.repository_id == bindparam("repository_id"),
+        tags.c.manifest_id == bindparam("manifest_id"),
+    )
+    .returning(tags.c.name)
+)
+
+RECORD_HISTORY = insert(tag_history)
 
 
 def page(connection: Connection, repository_id: int, last: str | None, limit: int) -> Sequence[str]:
     """At most `limit` tags after `last`, in byte order."""
-    statement = (
-        select(tags.c.name).where(tags.c.repository_id == repository_id).order_by(tags.c.name).limit(limit)
-    )
-    if last is not None:
-        statement = statement.where(tags.c.name > last)
-    return connection.execute(statement).scalars().all()
+    values: dict[str, object] = {"repository_id": repository_id, "limit": limit}
+    if last is None:
+        return connection.execute(PAGE, values).scalars().all()
+    return connection.execute(PAGE_AFTER, {**values, "last": last}).scalars().all()
 
 
 def digest_of(connection: Connection, repository: str, tag: str) -> str | None:
     """The digest that a tag points to now."""
-    statement = (
-        select(manifests.c.digest)
-        .join(tags, tags.c.manifest_id == manifests.c.id)
-        .join(repositories, repositories.c.id == tags.c.repository_id)
-        .where(repositories.c.name == repository, tags.c.name == tag)
-    )
-    found: str | None = connection.execute(statement).scalar()
-    return found
+    return connection.execute(DIGEST, {"repository": repository, "name": tag}).scalar()
 
 
 def point(
@@ -40,24 +73,16 @@ def point(
     now: float,
 ) -> None:
     """Point a tag to a manifest of its repository. History is written when it moved."""
-    here = (tags.c.repository_id == repository_id) & (tags.c.name == tag)
-    before: int | None = connection.execute(select(tags.c.manifest_id).where(here)).scalar()
-    values = {"repository_id": repository_id, "name": tag, "manifest_id": manifest_id, "updated_at": now}
-    statement = insert(connection, tags).values(values)
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[tags.c.repository_id, tags.c.name],
-            set_={"manifest_id": statement.excluded.manifest_id, "updated_at": statement.excluded.updated_at},
-        )
-    )
+    here = {"repository_id": repository_id, "name": tag}
+    before = connection.execute(TARGET, here).scalar()
+    connection.execute(POINT(connection), {**here, "manifest_id": manifest_id, "updated_at": now})
     if before != manifest_id:
         record_history(connection, repository_id, [tag], digest, by, now)
 
 
 def remove(connection: Connection, repository_id: int, tag: str, by: str | None, now: float) -> bool:
     """Delete a tag; False if there was none."""
-    here = (tags.c.repository_id == repository_id) & (tags.c.name == tag)
-    if not connection.execute(delete(tags).where(here)).rowcount:
+    if not connection.execute(REMOVE, {"repository_id": repository_id, "name": tag}).rowcount:
         return False
     record_history(connection, repository_id, [tag], None, by, now)
     return True
@@ -67,8 +92,8 @@ def remove_of_manifest(
     connection: Connection, repository_id: int, manifest_id: int, by: str | None, now: float
 ) -> Sequence[str]:
     """Delete every tag on a manifest, and return their names."""
-    here = (tags.c.repository_id == repository_id) & (tags.c.manifest_id == manifest_id)
-    names = connection.execute(delete(tags).where(here).returning(tags.c.name)).scalars().all()
+    values = {"repository_id": repository_id, "manifest_id": manifest_id}
+    names = connection.execute(REMOVE_OF_MANIFEST, values).scalars().all()
     record_history(connection, repository_id, names, None, by, now)
     return names
 
@@ -86,4 +111,4 @@ def record_history(
         for name in names
     ]
     if entries:
-        connection.execute(tag_history.insert(), entries)
+        connection.execute(RECORD_HISTORY, entries)

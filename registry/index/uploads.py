@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from registry.index.tables import uploads
 
@@ -36,6 +36,61 @@ UPLOAD = (
 )
 
 
+CREATE = insert(uploads)
+
+FIND = select(*UPLOAD).where(
+    uploads.c.id == bindparam("upload"), uploads.c.repository == bindparam("of_repository")
+)
+
+CLAIM = (
+    update(uploads)
+    .where(
+        uploads.c.id == bindparam("upload"),
+        uploads.c.repository == bindparam("of_repository"),
+        uploads.c.finished.is_(None),
+        uploads.c.claim.is_(None) | (uploads.c.claim_until < bindparam("now")),
+    )
+    .values(claim=bindparam("claimant"), claim_until=bindparam("until"))
+    .returning(*UPLOAD)
+)
+
+CLAIMED = update(uploads).where(uploads.c.id == bindparam("upload"), uploads.c.claim == bindparam("claimant"))
+
+RENEW = CLAIMED.values(claim_until=bindparam("until"))
+
+ADVANCE = CLAIMED.values(
+    offset=bindparam("end"),
+    state=bindparam("new_state"),
+    prefix_digest=bindparam("digest"),
+    claim=None,
+    expires_at=bindparam("expiry"),
+)
+
+FINISH = CLAIMED.values(finished=bindparam("digest"), claim=None, expires_at=bindparam("expiry"))
+
+REMOVE = (
+    delete(uploads)
+    .where(
+        uploads.c.id == bindparam("upload"),
+        uploads.c.repository == bindparam("of_repository"),
+        uploads.c.finished.is_(None),
+    )
+    .returning(*UPLOAD)
+)
+
+TAKE_EXPIRED = (
+    delete(uploads)
+    .where(
+        uploads.c.id.in_(
+            select(uploads.c.id)
+            .where(uploads.c.expires_at < bindparam("now"), uploads.c.claim_until < bindparam("now"))
+            .limit(bindparam("limit"))
+        )
+    )
+    .returning(*UPLOAD)
+)
+
+
 def upload_row(row: Sequence[object]) -> UploadRow:
     values = UploadRow(*row)  # type: ignore[arg-type] # a row of UPLOAD's columns
     return values._replace(state=json.loads(str(values.state)))
@@ -51,24 +106,22 @@ def create(
     expires_at: float,
 ) -> None:
     """Open a session."""
-    connection.execute(
-        insert(uploads).values(
-            id=upload_id,
-            repository=repository,
-            algorithm=algorithm,
-            offset=0,
-            state=json.dumps(dict(state)),
-            claim_until=0.0,
-            created_at=now,
-            expires_at=expires_at,
-        )
-    )
+    values = {
+        "id": upload_id,
+        "repository": repository,
+        "algorithm": algorithm,
+        "offset": 0,
+        "state": json.dumps(dict(state)),
+        "claim_until": 0.0,
+        "created_at": now,
+        "expires_at": expires_at,
+    }
+    connection.execute(CREATE, values)
 
 
 def find(connection: Connection, repository: str, upload_id: str) -> UploadRow | None:
     """A session of this repository, ended ones included."""
-    statement = select(*UPLOAD).where(uploads.c.id == upload_id, uploads.c.repository == repository)
-    row = connection.execute(statement).first()
+    row = connection.execute(FIND, {"upload": upload_id, "of_repository": repository}).first()
     return None if row is None else upload_row(row)
 
 
@@ -79,21 +132,21 @@ def claim(
 
     The row as it is then: the caller looks whether `claim` is its own. None: no such session.
     """
-    free = uploads.c.claim.is_(None) | (uploads.c.claim_until < now)
-    statement = update(uploads).where(
-        uploads.c.id == upload_id,
-        uploads.c.repository == repository,
-        uploads.c.finished.is_(None),
-        free,
-    )
-    row = connection.execute(statement.values(claim=claimant, claim_until=until).returning(*UPLOAD)).first()
+    values = {
+        "upload": upload_id,
+        "of_repository": repository,
+        "claimant": claimant,
+        "now": now,
+        "until": until,
+    }
+    row = connection.execute(CLAIM, values).first()
     return find(connection, repository, upload_id) if row is None else upload_row(row)
 
 
 def renew_claim(connection: Connection, upload_id: str, claimant: str, until: float) -> bool:
     """Hold on to a claim. False: it is not the claimant's any more."""
-    statement = update(uploads).where(uploads.c.id == upload_id, uploads.c.claim == claimant)
-    return connection.execute(statement.values(claim_until=until)).rowcount > 0
+    values = {"upload": upload_id, "claimant": claimant, "until": until}
+    return connection.execute(RENEW, values).rowcount > 0
 
 
 def advance(
@@ -106,35 +159,29 @@ def advance(
     expires_at: float,
 ) -> bool:
     """Note what is durable now, and give the claim back. False: the claim was lost, nothing is noted."""
-    statement = update(uploads).where(uploads.c.id == upload_id, uploads.c.claim == claimant)
     values = {
-        "offset": offset,
-        "state": json.dumps(dict(state)),
-        "prefix_digest": prefix_digest,
-        "claim": None,
-        "expires_at": expires_at,
+        "upload": upload_id,
+        "claimant": claimant,
+        "end": offset,
+        "new_state": json.dumps(dict(state)),
+        "digest": prefix_digest,
+        "expiry": expires_at,
     }
-    return connection.execute(statement.values(values)).rowcount > 0
+    return connection.execute(ADVANCE, values).rowcount > 0
 
 
 def finish(connection: Connection, upload_id: str, claimant: str, digest: str, expires_at: float) -> bool:
     """Leave a tombstone that tells a repeated PUT what the session became. False: the claim was lost."""
-    statement = update(uploads).where(uploads.c.id == upload_id, uploads.c.claim == claimant)
-    values = {"finished": digest, "claim": None, "expires_at": expires_at}
-    return connection.execute(statement.values(values)).rowcount > 0
+    values = {"upload": upload_id, "claimant": claimant, "digest": digest, "expiry": expires_at}
+    return connection.execute(FINISH, values).rowcount > 0
 
 
 def remove(connection: Connection, repository: str, upload_id: str) -> UploadRow | None:
     """End a session without a trace; the row as it was. Tombstones stay."""
-    statement = delete(uploads).where(
-        uploads.c.id == upload_id, uploads.c.repository == repository, uploads.c.finished.is_(None)
-    )
-    row = connection.execute(statement.returning(*UPLOAD)).first()
+    row = connection.execute(REMOVE, {"upload": upload_id, "of_repository": repository}).first()
     return None if row is None else upload_row(row)
 
 
 def take_expired(connection: Connection, now: float, limit: int) -> Sequence[UploadRow]:
     """Remove up to `limit` sessions and tombstones whose time is over and that nobody is adding to."""
-    over = select(uploads.c.id).where(uploads.c.expires_at < now, uploads.c.claim_until < now).limit(limit)
-    rows = connection.execute(delete(uploads).where(uploads.c.id.in_(over)).returning(*UPLOAD)).all()
-    return [upload_row(row) for row in rows]
+    return [upload_row(row) for row in connection.execute(TAKE_EXPIRED, {"now": now, "limit": limit})]

@@ -125,7 +125,7 @@ class Manifests:
                 check_precondition(connection, repository, reference, expected)
             repository_id = repositories.ensure(connection, repository, now)
             blob_ids, missing = self._check_references(connection, repository_id, manifest)
-            manifest_id, is_new = manifests.record(
+            manifest_id = manifests.record(
                 connection,
                 {
                     "repository_id": repository_id,
@@ -140,9 +140,8 @@ class Manifests:
                     "pushed_at": now,
                 },
             )
-            if is_new:
-                children = [child.digest for child in manifest.children]
-                manifests.record_edges(connection, manifest_id, repository_id, blob_ids, children)
+            children = [child.digest for child in manifest.children]
+            manifests.record_edges(connection, manifest_id, repository_id, blob_ids, children)
             for tag in pointing:
                 tags.point(connection, repository_id, tag, manifest_id, digest, by, now)
             return missing
