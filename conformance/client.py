@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -14,6 +15,8 @@ HeaderLines = Mapping[str, str] | Sequence[tuple[str, str]]
 REDIRECTS = (301, 302, 303, 307, 308)
 TIMEOUT = 30
 """Seconds that a registry may stay silent."""
+ARRIVAL = 0.5
+"""Seconds in which what was sent has surely been read: the bytes that a kernel still holds may be lost."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -96,12 +99,11 @@ class Client:
     def cut_off(
         self, method: str, target: str, declared: int, body: bytes, headers: HeaderLines = ()
     ) -> None:
-        """Declare `declared` bytes, send only `body`, and leave without waiting for an answer."""
+        """Declare `declared` bytes, send only `body`, and leave once it had time to arrive."""
         lines = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
         connection = self._open(method, self.absolute(target), [*lines, ("Content-Length", str(declared))])
         connection.send(body)
-        assert connection.sock is not None
-        connection.sock.shutdown(socket.SHUT_WR)
+        time.sleep(ARRIVAL)
         connection.close()
 
     def raw(self, message: bytes) -> bytes:

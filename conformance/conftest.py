@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     }
     for option, text in variables.items():
         variable = "CONFORMANCE_" + option.strip("-").replace("-", "_").upper()
-        group.addoption(option, default=os.environ.get(variable), help=f"{text} [{variable}]")
+        group.addoption(option, default=os.environ.get(variable) or None, help=f"{text} [{variable}]")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,12 +56,11 @@ def _description(item: pytest.Function) -> dict[str, str]:
     slug = re.sub(r"[^a-z0-9]+", "_", section.args[0].lower())
     if item.path.stem != f"test_{slug}" or not item.originalname.startswith(f"test_{slug}__{levels[0]}_"):
         raise pytest.UsageError(f"{item.nodeid} is not named after its section and level")
-    requirement = " ".join(item.function.__doc__.split())
-    variant = item.name.removeprefix(item.originalname)
     return {
         "section": section.args[0],
         "level": levels[0],
-        "requirement": f"{requirement} {variant}".rstrip(),
+        "requirement": " ".join(item.function.__doc__.split()),
+        "variant": item.name.removeprefix(item.originalname),
     }
 
 

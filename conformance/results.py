@@ -13,14 +13,22 @@ OUTCOMES = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}
 
 @dataclass(frozen=True)
 class Result:
-    """One requirement. `test` names it for programs, `outcome` is pass, FAIL or skip, `reason` why."""
+    """One requirement, or a variant of one: `[empty]`. `outcome` is pass, FAIL or skip, `reason` says why.
+
+    `test` is the name of the function with its variant, unique in the suite.
+    """
 
     section: str
     requirement: str
     level: str
     test: str
     outcome: str
+    variant: str = ""
     reason: str = ""
+
+    @property
+    def title(self) -> str:
+        return f"{self.requirement} {self.variant}".rstrip()
 
 
 class Collector:
@@ -40,6 +48,7 @@ class Collector:
             level=str(described["level"]),
             test=report.nodeid.partition("::")[2],
             outcome=OUTCOMES[report.outcome],
+            variant=str(described["variant"]),
             reason=_reason(report),
         )
 
@@ -75,14 +84,14 @@ def totals(results: Iterable[Result]) -> dict[str, tuple[int, int, int]]:
 
 def text_table(results: list[Result]) -> str:
     """The results for a terminal, grouped by section, with the reason under each that did not pass."""
-    width = max((len(row.requirement) for row in results), default=0)
+    width = max((len(row.title) for row in results), default=0)
     lines = []
     section = ""
     for row in results:
         if row.section != section:
             section = row.section
             lines += ["", section]
-        lines.append(f"  {row.requirement:{width}}  {row.level.upper():8}  {row.outcome}")
+        lines.append(f"  {row.title:{width}}  {row.level.upper():8}  {row.outcome}")
         if row.reason:
             lines.append(f"      {row.reason}")
     lines.append("")
