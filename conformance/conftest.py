@@ -12,6 +12,7 @@ from conformance.authorization import Authorization
 from conformance.client import Client
 from conformance.repository import Repository
 from conformance.results import LEVELS, Collector
+from conformance.sections import SECTIONS
 from tests.support.server import start_registry
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
@@ -51,8 +52,8 @@ def _description(item: pytest.Function) -> dict[str, str]:
     """Section, level and requirement of a test. Refuses one that does not say them."""
     section = item.get_closest_marker("section")
     levels = [level for level in LEVELS if item.get_closest_marker(level)]
-    if section is None or len(levels) != 1 or not item.function.__doc__:
-        raise pytest.UsageError(f"{item.nodeid} needs a section, one level and a docstring")
+    if section is None or section.args[0] not in SECTIONS or len(levels) != 1 or not item.function.__doc__:
+        raise pytest.UsageError(f"{item.nodeid} needs a section that is listed, one level and a docstring")
     slug = re.sub(r"[^a-z0-9]+", "_", section.args[0].lower())
     if item.path.stem != f"test_{slug}" or not item.originalname.startswith(f"test_{slug}__{levels[0]}_"):
         raise pytest.UsageError(f"{item.nodeid} is not named after its section and level")
@@ -91,11 +92,11 @@ def repository(client: Client, request: pytest.FixtureRequest) -> Repository:
     return Repository(client, f"{namespace}/{secrets.token_hex(6)}", complete)
 
 
-@pytest.fixture
-def repository_without_deletion(
+@pytest.fixture(scope="session")
+def undeletable_registry(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Repository]:
-    """A repository in an Entrepot where nothing can be deleted."""
+) -> Iterator[str]:
+    """The URL of an Entrepot where nothing can be deleted."""
     if request.config.getoption("--registry-url"):
         pytest.skip("needs a registry of the suite's own, where deletion is switched off")
     kinds = ("TAGS", "MANIFESTS", "BLOBS")
@@ -103,5 +104,10 @@ def repository_without_deletion(
         tmp_path_factory.mktemp("undeletable") / "data",
         environment={f"ENTREPOT_DELETION__{kind}": "false" for kind in kinds},
     )
-    yield Repository(Client(running.url), "conformance/kept", complete=True)
+    yield running.url
     assert running.stop() == 0
+
+
+@pytest.fixture
+def repository_without_deletion(undeletable_registry: str) -> Repository:
+    return Repository(Client(undeletable_registry), f"conformance/{secrets.token_hex(6)}", complete=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from conformance.sections import SECTIONS
+
 LEVELS = ("must", "should", "expected")
 OUTCOMES = {"passed": "pass", "failed": "FAIL", "skipped": "skip"}
 
@@ -53,8 +55,8 @@ class Collector:
         )
 
     def pytest_sessionfinish(self) -> None:
-        rows = [asdict(result) for result in self._results.values()]
-        self._file.write_text(json.dumps(rows, indent=1))
+        ordered = sorted(self._results.values(), key=lambda result: SECTIONS.index(result.section))
+        self._file.write_text(json.dumps([asdict(result) for result in ordered], indent=1))
 
 
 def _reason(report: pytest.TestReport) -> str:

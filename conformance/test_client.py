@@ -24,7 +24,7 @@ class FakeRegistry(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         given = self.headers.get("Authorization")
-        port = self.server.server_address[1]
+        port = self.connection.getsockname()[1]
         path, _, query = self.path.partition("?")
         if path == "/redirect":
             self._answer(307, Location=f"http://localhost:{port}/echo")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from conformance import official
 from conformance.official import INSTALL, OfficialSuiteError, read_official, run_official, sparse_entrepot
 from conformance.peers import running
 from tests.support.tools import tool
@@ -87,7 +86,9 @@ def test_missing_results_are_an_error(tmp_path: Path, missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "yaml", ["", "apis:\n  A: Pass\n", "apis:\n  A: Odd\ndata:\n  B: Pass\n", "apis: {}\n"]
+    "yaml",
+    ["", "apis: {}\n", "apis:\n  A: Pass\n", "apis:\n  A: Odd\ndata:\n  B: Pass\n"],
+    ids=["empty", "no rows", "no data", "an unknown status"],
 )
 def test_strange_results_are_an_error(tmp_path: Path, yaml: str) -> None:
     (left(tmp_path) / "results.yaml").write_text(yaml)
@@ -101,6 +102,6 @@ def test_a_program_that_exits_well_without_results_is_an_error(
     fake = tmp_path / "conformance"
     fake.write_text("#!/bin/sh\necho failed to load config\nexit 0\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(official.shutil, "which", lambda name: str(fake))
+    monkeypatch.setattr(shutil, "which", lambda name: str(fake))
     with pytest.raises(OfficialSuiteError, match="failed to load config"):
         run_official("http://127.0.0.1:1")
