@@ -135,7 +135,7 @@ def _prepare(settings: Settings) -> int:
 
     try:
         if settings.index.url is None:
-            settings.data.mkdir(parents=True, exist_ok=True)
+            make_folder(settings.data.absolute())
         upgrade(settings.index_url())
     except OSError as error:
         print(f"entrepot: data: {settings.data}: {error.strerror}", file=sys.stderr)
@@ -144,6 +144,21 @@ def _prepare(settings: Settings) -> int:
         print(f"entrepot: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, so that a power cut takes none of them away. Raises OSError.
+
+    Also for one that is there: whoever made it may have died before the sync.
+    """
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _check(parsed: argparse.Namespace) -> int:

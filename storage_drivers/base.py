@@ -100,9 +100,17 @@ class StorageDriver(ABC):
 
     @abstractmethod
     async def append(
-        self, upload: Upload, runs: AsyncIterable[Sequence[bytes]], observe: Observer | None = None
+        self,
+        upload: Upload,
+        runs: AsyncIterable[Sequence[bytes]],
+        observe: Observer | None = None,
+        *,
+        durable: bool = True,
     ) -> Upload:
         """Add `runs` (runs of buffers) at `upload.offset` and make them durable.
+
+        With `durable=False` the caller will commit or abort next, and remembers nothing before that: the
+        driver may leave it to `commit` to make everything durable at once.
 
         Whatever an earlier, failed append left past the offset is void. When `runs` raises, what came
         before is kept: it is made durable and the error goes on as the `__cause__` of `Interrupted`,

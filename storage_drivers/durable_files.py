@@ -157,9 +157,12 @@ class StagedFile:
             self._drop()
             raise
 
-    def finish(self, buffers: Sequence[bytes]) -> int:
+    def finish(self, buffers: Sequence[bytes], durable: bool) -> int:
         """Write the last run (it may be empty), make everything durable, and return the new offset."""
         self.write(buffers)
+        if not durable:
+            self._close()
+            return self._end
         try:
             failpoint(WRITTEN)
             os.fsync(self._descriptor)

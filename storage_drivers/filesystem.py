@@ -6,9 +6,10 @@
 The token, 128 random bits that `begin` draws, makes every location a new one: when the same content is
 pushed again after it was deleted, it can't collide with that deletion.
 
-What is durable when: `append` syncs the bytes and, for a new file, its name; `commit` renames, and syncs
-the names alone. Disks block, so every step runs in a thread of the driver's own (`_hop`), and the steps
-are cut so that a small blob takes two of them: one to append, one to commit.
+What is durable when: `append` syncs the bytes and, for a new file, its name, unless a commit follows at
+once; `commit` syncs what is not synced yet, renames, and syncs the names.
+Disks block, so every step runs in a thread of the driver's own (`_hop`), and the steps are cut so that a
+small blob takes two of them: one to append, one to commit.
 """
 
 import asyncio
@@ -53,6 +54,9 @@ RENAMED = declare("filesystem.commit.renamed")
 COMMITTED = declare("filesystem.commit.entered")
 UNLINKED = declare("filesystem.delete.unlinked")
 
+UNSYNCED = "unsynced"
+"""In an upload's state: its bytes, and perhaps its name, are not on the disk before the commit."""
+
 _THREADS = 16  # most of them wait for an fsync, which the file system does for several at once
 _RUN = 512 * 1024  # what is worth a hop; two of them are all that an append holds
 _READ = 512 * 1024
@@ -90,7 +94,12 @@ class FilesystemDriver(StorageDriver):
         return Upload(0, {"token": secrets.token_hex(16)})
 
     async def append(
-        self, upload: Upload, runs: AsyncIterable[Sequence[bytes]], observe: Observer | None = None
+        self,
+        upload: Upload,
+        runs: AsyncIterable[Sequence[bytes]],
+        observe: Observer | None = None,
+        *,
+        durable: bool = True,
     ) -> Upload:
         """While a run is written and observed in a thread, the next one is received.
 
@@ -123,7 +132,8 @@ class FilesystemDriver(StorageDriver):
             try:
                 if flight is not None:
                     flight.result()
-                finish = self._start(staged.finish, held)
+                # What breaks off will be resumed, so it has to be durable now.
+                finish = self._start(staged.finish, held, durable or broken is not None)
                 broken = await settled(finish) or broken
                 end = finish.result()
             except (OSError, StorageError) as error:
@@ -131,10 +141,9 @@ class FilesystemDriver(StorageDriver):
                 if isinstance(broken, CancelledError):
                     raise broken from failure
                 raise failure from error
-        after = Upload(end, upload.state)
         if broken is not None:
-            raise Interrupted(after) from broken
-        return after
+            raise Interrupted(Upload(end, upload.state)) from broken
+        return Upload(end, upload.state if durable else {**upload.state, UNSYNCED: 1})
 
     async def commit(self, upload: Upload, digest: str) -> str:
         staged = self._staged_path(upload)
@@ -142,22 +151,24 @@ class FilesystemDriver(StorageDriver):
             raise ValueError(f"{digest!r} is no digest")
         algorithm, encoded = parts.groups()
         location = f"blobs/{algorithm}/{encoded[:2]}/{encoded}.{upload.state['token']}"
-        await self._hop("the staged object", self._commit, staged, self._path(location), upload.offset)
+        unsynced = UNSYNCED in upload.state
+        final = self._path(location)
+        await self._hop("the staged object", self._commit, staged, final, upload.offset, unsynced)
         return location
 
-    def _commit(self, staged: str, final: str, offset: int) -> None:
+    def _commit(self, staged: str, final: str, offset: int, unsynced: bool) -> None:
         try:
             descriptor = open_alone(staged, create=False)
         except FileNotFoundError:
             if os.path.exists(final):  # an earlier commit came so far, though perhaps not to the syncs
-                self._sync_names(staged, final)
+                self._sync_names(staged, final, unsynced)
                 return
             if offset:
                 raise
             self._directories.ensure(self._staging)
             descriptor = open_alone(staged, create=True)
         try:
-            if cut_back(descriptor, offset) or not offset:
+            if cut_back(descriptor, offset) or not offset or unsynced:
                 os.fsync(descriptor)
             self._directories.ensure(os.path.dirname(final))
             failpoint(READY)
@@ -166,15 +177,16 @@ class FilesystemDriver(StorageDriver):
             else:
                 os.rename(staged, final)
             failpoint(RENAMED)
-            self._sync_names(staged, final)
+            self._sync_names(staged, final, unsynced)
         finally:
             os.close(descriptor)
 
-    def _sync_names(self, staged: str, final: str) -> None:
+    def _sync_names(self, staged: str, final: str, unsynced: bool) -> None:
         self._directories.ensure(os.path.dirname(final))
         sync_directory(os.path.dirname(final))
         failpoint(COMMITTED)
-        sync_directory(os.path.dirname(staged))
+        if not unsynced:  # else the old name never had to be on the disk, and what is left of it does no harm
+            sync_directory(os.path.dirname(staged))
 
     async def abort(self, upload: Upload) -> None:
         """Not synced: a file that a power cut brings back belongs to no session."""

@@ -49,7 +49,12 @@ class MemoryDriver(StorageDriver):
         return Upload(0, {"token": token})
 
     async def append(
-        self, upload: Upload, runs: AsyncIterable[Sequence[bytes]], observe: Observer | None = None
+        self,
+        upload: Upload,
+        runs: AsyncIterable[Sequence[bytes]],
+        observe: Observer | None = None,
+        *,
+        durable: bool = True,
     ) -> Upload:
         staged = self._staged_up_to_offset(upload)
         try:

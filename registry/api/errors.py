@@ -43,7 +43,7 @@ RETRY_AFTER_SECONDS = 5
 
 def reply_to(error: errors.RegistryError) -> Reply:
     """The answer for an error: always `{"errors": [...]}` with at least one entry."""
-    status, code = TABLE[type(error)]
+    status, code = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     if isinstance(error, errors.ManifestBlobsUnknown):
         entries = [
             entry(code, f"this repository does not hold {digest}", {"digest": digest})

@@ -49,7 +49,6 @@ class Index:
         self, engine: Engine, writer: Writer, threads: ThreadPoolExecutor, watch: sqlite3.Connection | None
     ) -> None:
         self._engine = engine
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = writer
         self._threads = threads
         self._watch = None if watch is None else watch.cursor()
@@ -63,7 +62,7 @@ class Index:
         return await loop.run_in_executor(self._threads, self._read, query)
 
     def _read(self, query: Callable[[Connection], Result]) -> Result:
-        with translated_errors(), self._reading.connect() as connection:
+        with translated_errors(), self._engine.connect() as connection:
             return query(connection)
 
     async def write(self, change: Callable[[Connection], Result], *, durable: bool = True) -> Result:
@@ -99,7 +98,7 @@ class PooledWriter:
     """For PostgreSQL: a transaction a change, many side by side."""
 
     def __init__(self, engine: Engine, threads: ThreadPoolExecutor) -> None:
-        self._engine = engine
+        self._transactions = engine.execution_options(isolation_level="READ COMMITTED")
         self._threads = threads
 
     async def run(self, change: Callable[[Connection], Result], *, durable: bool) -> Result:
@@ -109,7 +108,7 @@ class PooledWriter:
     def _run(self, change: Callable[[Connection], Result]) -> Result:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with translated_errors(), self._engine.begin() as connection:
+                with translated_errors(), self._transactions.begin() as connection:
                     return change(connection)
             except Unavailable as error:
                 if attempt == ATTEMPTS or not may_retry(error.__cause__):
@@ -156,7 +155,10 @@ def open_index(url: str, *, pool_size: int) -> Index:
     """Open the index at an SQLAlchemy URL. Its schema must be there (registry.index.migrations)."""
     if make_url(url).get_backend_name() == "sqlite":
         return open_sqlite(url, pool_size)
-    engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=30)
+    # Reads are single statements: without BEGIN and ROLLBACK around each they cost one round trip.
+    engine = create_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=30, isolation_level="AUTOCOMMIT"
+    )
     threads = ThreadPoolExecutor(pool_size, thread_name_prefix="index")
     return Index(engine, PooledWriter(engine, threads), threads, None)
 

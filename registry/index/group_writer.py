@@ -41,6 +41,7 @@ class GroupWriter:
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         # SQLite's own lock is polled with growing sleeps; this one wakes the next process at once.
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
         self._thread.start()
 
@@ -55,6 +56,8 @@ class GroupWriter:
         """End the thread after what waits now."""
         self._queue.put(None)
         self._thread.join()
+        if self._connection is not None:
+            self._connection.close()
         os.close(self._lock)
 
     def _work(self) -> None:
@@ -75,25 +78,35 @@ class GroupWriter:
         """What each change returned or raised. When the commit itself fails, all have failed."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
-            with self._engine.connect() as connection:
-                # The driver's own connection runs what needs neither parameters nor results: SQLAlchemy's
-                # way costs ten times as much.
-                run = connection.connection.driver_connection.execute  # type: ignore[union-attr]
-                # Not durable: the frames are in the write-ahead log, and the next durable commit syncs them.
-                durable = any(waiting.durable for waiting in group)
-                run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-                run("BEGIN IMMEDIATE")
-                outcomes = [self._attempt(connection, run, waiting.change) for waiting in group]
-                connection.commit()
-                return outcomes
-        except sqlite3.Error as error:
-            return [self._translate(DBAPIError("", None, error))] * len(group)
-        except SQLAlchemyError as error:
-            return [self._translate(error)] * len(group)
+            connection = self._connection = self._connection or self._engine.connect()
+            # The driver's own connection runs what needs neither parameters nor results: SQLAlchemy's way
+            # costs ten times as much.
+            run = connection.connection.driver_connection.execute  # type: ignore[union-attr]
+            # Not durable: the frames are in the write-ahead log, and the next durable commit syncs them.
+            durable = any(waiting.durable for waiting in group)
+            run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            run("BEGIN IMMEDIATE")
+            outcomes = [self._attempt(connection, run, waiting.change) for waiting in group]
+            connection.commit()
         except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
-            return [error] * len(group)
+            self._reconnect()
+            return [self._translated(error)] * len(group)
+        else:
+            return outcomes
         finally:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _reconnect(self) -> None:
+        """Whatever state a failed commit left the connection in, the next group starts with a new one."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+
+    def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, sqlite3.Error):
+            error = DBAPIError("", None, error)
+        return self._translate(error) if isinstance(error, SQLAlchemyError) else error
 
     def _attempt(
         self, connection: Connection, run: Callable[[str], object], change: Callable[[Connection], Any]
@@ -103,7 +116,7 @@ class GroupWriter:
             outcome = change(connection)
         except Exception as error:  # noqa: BLE001 - handed to the one who asked for the change
             run("ROLLBACK TO change")
-            outcome = self._translate(error) if isinstance(error, SQLAlchemyError) else error
+            outcome = self._translated(error)
         run("RELEASE change")
         return outcome
 

@@ -20,6 +20,7 @@ from registry.oci.errors import (
     DigestMismatch,
     RegistryError,
     SizeInvalid,
+    Unavailable,
     UploadUnknown,
     WrongOffset,
 )
@@ -27,7 +28,7 @@ from registry.oci.name import RepositoryName
 from registry.services.hashing import HashMemory, RunningHash
 from registry.services.storage_errors import translated_errors
 from registry.services.upload_claims import UploadClaims
-from storage_drivers import Interrupted, StorageDriver, Upload
+from storage_drivers import Interrupted, NotFound, StorageDriver, Upload
 from storage_drivers.failpoints import declare, failpoint
 
 STARTED = declare("uploads.start.recorded")
@@ -81,12 +82,11 @@ class Held:
     def upload(self) -> Upload:
         return Upload(self.row.offset, self.row.state)
 
-    @property
-    def known_digest(self) -> str | None:
-        """The digest of all bytes so far, without reading them again."""
-        if self.running is not None and self.running.count == self.row.offset:
+    def digest_of(self, upload: Upload) -> str | None:
+        """The digest of all bytes up to the upload's offset, if it is known without reading them again."""
+        if self.running is not None and self.running.count == upload.offset:
             return self.running.digest()
-        return self.row.prefix_digest
+        return self.row.prefix_digest if upload.offset == self.row.offset else None
 
     def advance(self, upload: Upload) -> None:
         grown = upload.offset != self.row.offset
@@ -95,6 +95,13 @@ class Held:
             state=upload.state,
             prefix_digest=None if grown else self.row.prefix_digest,
         )
+
+
+class StagedBytesGone(Unavailable):
+    """The bytes of an upload are not staged any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the bytes of this upload are gone")
 
 
 class Uploads:
@@ -156,7 +163,11 @@ class Uploads:
             if held.ended:
                 raise UploadUnknown(upload_id)
             failpoint(CLAIMED)
-            await self._receive(held, body)
+            try:
+                held.advance(await self._receive(held, body, durable=True))
+            except StagedBytesGone:
+                await self._refuse(repository, held)
+                raise UploadUnknown(upload_id) from None
             failpoint(APPENDED)
         failpoint(ADVANCED)
         return Session(upload_id, held.row.offset)
@@ -173,14 +184,20 @@ class Uploads:
             if held.ended:
                 await self._repeat(repository, held.row, claimed)
                 return
-            if body is not None:
-                await self._receive(held, body)
+            upload = held.upload
+            known = held.digest_of(upload)
             try:
-                await self._enter(repository, held.upload, held.known_digest, claimed, held)
-            except DigestMismatch:
-                await self.cancel(repository, upload_id)
-                held.ended = True
-                raise
+                if body is not None:
+                    # The session stays as it is until the blob is entered: nothing durable is needed before.
+                    upload = await self._receive(held, body, durable=False)
+                    known = held.digest_of(upload)
+            except StagedBytesGone:
+                known = None  # committed by a try that was killed before it told the index: to be read there
+            try:
+                await self._enter(repository, upload, known, claimed, held)
+            except StagedBytesGone:
+                await self._refuse(repository, held)
+                raise UploadUnknown(upload_id) from None
         failpoint(RECORDED)
 
     async def whole(self, repository: RepositoryName, claimed: Digest, body: Body) -> None:
@@ -190,7 +207,7 @@ class Uploads:
         with translated_errors():
             upload = await self._driver.begin()
             try:
-                upload = await self._driver.append(upload, body.checked(), running.update)
+                upload = await self._driver.append(upload, body.checked(), running.update, durable=False)
                 await self._enter(repository, upload, running.digest(), claimed, None)
             except BaseException as error:
                 # Without effect if the bytes became an object before the index failed: the scrub finds it.
@@ -245,7 +262,7 @@ class Uploads:
             claimant=str(row.claim),
             offset=row.offset,
             state=row.state,
-            prefix_digest=held.known_digest,
+            prefix_digest=held.digest_of(held.upload),
             expires_at=time.time() + self._expire_seconds,
         )
         if not await self._index.write(advance, durable=row.offset != before):
@@ -255,8 +272,9 @@ class Uploads:
             self._hashes.keep(row.id, held.running)
         return True
 
-    async def _receive(self, held: Held, body: Body) -> None:
-        """Take a body; when it breaks off, what came is kept, unless its length is not as announced."""
+    async def _receive(self, held: Held, body: Body, *, durable: bool) -> Upload:
+        """Take a body at the end of a session; when it breaks off, what came is kept, unless its length is
+        not as announced."""
         if body.start is not None and body.start != held.row.offset:
             raise WrongOffset(
                 held.row.id,
@@ -267,11 +285,13 @@ class Uploads:
         observe = None if held.running is None else held.running.update
         with translated_errors():
             try:
-                held.advance(await self._driver.append(held.upload, body.checked(), observe))
+                return await self._driver.append(held.upload, body.checked(), observe, durable=durable)
             except Interrupted as error:
                 if not isinstance(error.__cause__, RegistryError):
                     held.advance(error.upload)
                 raise (error.__cause__ or error) from None
+            except NotFound as error:
+                raise StagedBytesGone from error
 
     async def _enter(
         self,
@@ -284,16 +304,19 @@ class Uploads:
         """Make staged bytes the blob `claimed`. `known` is their digest where no reading is needed."""
         verified = known is not None and Digest(known).algorithm == claimed.algorithm
         if verified and known != claimed:
+            await self._refuse(repository, held)
             raise DigestMismatch(claimed, str(known))
         failpoint(COMPARED)
-        if verified and await self._enter_known(repository, claimed, held):
-            await self._forget(upload)
-            return
         with translated_errors():
-            location = await self._driver.commit(upload, claimed)
+            try:
+                location = await self._driver.commit(upload, claimed)
+            except NotFound as error:
+                raise StagedBytesGone from error
+            size = upload.offset if verified else (await self._driver.stat(location)).size
         if not verified:
-            actual = await self._digest_of(location, upload.offset, claimed.algorithm)
+            actual = await self._digest_of(location, size, claimed.algorithm)
             if actual != claimed:
+                await self._refuse(repository, held)
                 with translated_errors():
                     await self._driver.delete(location)
                 raise DigestMismatch(claimed, actual)
@@ -302,52 +325,26 @@ class Uploads:
 
         def record(connection: Connection) -> str:
             lease = now + self._blob_lease_seconds
-            row = blobs.record(connection, claimed, upload.offset, location, lease, now)
-            self._link(connection, repository, row.id, claimed, held, now)
+            row = blobs.record(connection, claimed, size, location, lease, now)
+            blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
+            if held is not None:
+                expires_at = now + self._tombstone_seconds
+                if not uploads.finish(connection, held.row.id, str(held.row.claim), claimed, expires_at):
+                    raise UploadUnknown(held.row.id)
             return row.location
 
         recorded = await self._index.write(record)
         if held is not None:
             held.ended = True
-        if recorded != location:  # somebody pushed the same blob at the same time
+        if recorded != location:  # the blob was here already: its first bytes stay
             with translated_errors():
                 await self._driver.delete(location)
 
-    async def _enter_known(self, repository: RepositoryName, claimed: Digest, held: Held | None) -> bool:
-        """Use the bytes that are stored under this digest already, if they are."""
-        if await self._index.read(partial(blobs.find_anywhere, digest=claimed)) is None:
-            return False
-        now = time.time()
-
-        def link(connection: Connection) -> bool:
-            row = blobs.find_anywhere(connection, claimed)
-            if row is None or not blobs.extend_lease(connection, claimed, now + self._blob_lease_seconds):
-                return False
-            self._link(connection, repository, row.id, claimed, held, now)
-            return True
-
-        linked = await self._index.write(link)
-        if linked and held is not None:
+    async def _refuse(self, repository: RepositoryName, held: Held | None) -> None:
+        """End a session whose bytes are not what they should be: first in the index, then the bytes."""
+        if held is not None:
+            await self.cancel(repository, held.row.id)
             held.ended = True
-        return linked
-
-    def _link(
-        self,
-        connection: Connection,
-        repository: RepositoryName,
-        blob_id: int,
-        digest: Digest,
-        held: Held | None,
-        now: float,
-    ) -> None:
-        """Let the repository read the blob, and end the session with a tombstone, in the same transaction."""
-        blobs.link(connection, repositories.ensure(connection, repository, now), blob_id, now)
-        if held is None:
-            return
-        row = held.row
-        expires_at = now + self._tombstone_seconds
-        if not uploads.finish(connection, row.id, str(row.claim), digest, expires_at):
-            raise UploadUnknown(row.id)
 
     async def _repeat(self, repository: RepositoryName, row: UploadRow, claimed: Digest) -> None:
         """Answer a PUT whose first answer was lost as the first one was."""
