@@ -19,7 +19,8 @@ def with_own_store(program: str, folder: Path) -> Client:
     files = {
         "CONTAINERS_CONF": (
             "containers.conf",
-            '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n',
+            f'[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\nlock_type = "file"\n'
+            f'tmp_dir = "{folder}/tmp"\n[network]\nnetwork_config_dir = "{folder}/networks"\n',
         ),
         "CONTAINERS_REGISTRIES_CONF": ("registries.conf", 'short-name-mode = "disabled"\n'),
         "CONTAINERS_STORAGE_CONF": (

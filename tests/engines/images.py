@@ -8,6 +8,7 @@ import os
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -33,8 +34,10 @@ class Blob:
     def __post_init__(self) -> None:
         object.__setattr__(self, "digest", sha256(self.data))
 
-    def json(self) -> dict:
-        return json.loads(self.data)
+    def json(self) -> dict[str, Any]:
+        """The JSON object that the bytes are."""
+        found: dict[str, Any] = json.loads(self.data)
+        return found
 
     def descriptor(self) -> dict[str, object]:
         return {"mediaType": self.media_type, "digest": self.digest, "size": len(self.data)}

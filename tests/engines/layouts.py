@@ -5,6 +5,7 @@ import json
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.engines.images import OCI_INDEX, Blob, Image, Index, sha256
 
@@ -58,7 +59,7 @@ def read_layout_archive(file: Path) -> Image | Index:
         return read_content(lambda digest: member(archive, "blobs/" + digest.replace(":", "/")), descriptor)
 
 
-def read_content(read: ReadBlob, descriptor: dict) -> Image | Index:
+def read_content(read: ReadBlob, descriptor: dict[str, Any]) -> Image | Index:
     """The image or index that `descriptor` names. Checks digest and size of everything it reads."""
     manifest = read_part(read, descriptor)
     fields = manifest.json()
@@ -68,14 +69,14 @@ def read_content(read: ReadBlob, descriptor: dict) -> Image | Index:
     return read_image(read, descriptor)
 
 
-def read_image(read: ReadBlob, descriptor: dict) -> Image:
+def read_image(read: ReadBlob, descriptor: dict[str, Any]) -> Image:
     manifest = read_part(read, descriptor)
     fields = manifest.json()
     layers = tuple(read_part(read, layer) for layer in fields["layers"])
     return Image(manifest, read_part(read, fields["config"]), layers)
 
 
-def read_part(read: ReadBlob, descriptor: dict) -> Blob:
+def read_part(read: ReadBlob, descriptor: dict[str, Any]) -> Blob:
     part = Blob(descriptor["mediaType"], read(descriptor["digest"]))
     assert (part.digest, len(part.data)) == (descriptor["digest"], descriptor["size"])
     return part

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import cast
+from typing import Any, cast
 
 from tests.engines.images import (
     DOCKER_MANIFEST,
@@ -98,7 +98,7 @@ class Remote:
         assert status in (200, 404)
         return status == 200
 
-    def referrers(self, repository: str, digest: str) -> list[dict]:
+    def referrers(self, repository: str, digest: str) -> list[dict[str, Any]]:
         """Descriptors of what refers to `digest`; only for registries that have the referrers API."""
         answer = self.get(f"/v2/{repository}/referrers/{digest}")
         assert answer.headers["Content-Type"] == OCI_INDEX

@@ -65,8 +65,8 @@ def test_artifact_refers_to_an_image(regctl: Client, remote: Remote, repository:
         regctl("artifact", "put", *options, "--subject", name, standard_input=kind.encode())
     listed = json.loads(regctl("artifact", "list", "--format", "{{json .}}", name))["descriptors"]
     assert {each["artifactType"] for each in listed} == {"application/x.sbom", "application/x.report"}
-    options = ("--filter-artifact-type", "application/x.sbom")
-    assert regctl("artifact", "get", "--subject", name, *options) == "sbom"
+    wanted = ("--filter-artifact-type", "application/x.sbom")
+    assert regctl("artifact", "get", "--subject", name, *wanted) == "sbom"
 
 
 @pytest.mark.usefixtures("referrers_api")
