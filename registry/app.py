@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from registry.api.blobs import BlobRoutes
+from registry.api.bodies import Receiver
 from registry.api.connection import ConnectionServer
 from registry.api.errors import refuse
 from registry.api.file_replies import FileSender
@@ -29,6 +31,9 @@ from storage_drivers import StorageDriver
 
 log = logging.getLogger(__name__)
 
+SOCKET_THREADS = 16
+"""Large bodies that a process moves at the same moment; what waits for its client needs no thread."""
+
 
 class Registry:
     """One process's registry: its server, and what has to be ended with it."""
@@ -41,7 +46,7 @@ class Registry:
             settings.storage_settings()
         )
         self._driver = driver
-        self._sender = FileSender()
+        self._threads = ThreadPoolExecutor(SOCKET_THREADS, thread_name_prefix="sockets")
         uploads = Uploads(
             self._index,
             driver,
@@ -73,8 +78,8 @@ class Registry:
             ManifestRoutes(
                 manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
             ),
-            BlobRoutes(blobs, self._sender),
-            UploadRoutes(uploads, blobs),
+            BlobRoutes(blobs, FileSender(self._threads)),
+            UploadRoutes(uploads, blobs, Receiver(self._threads)),
             lists,
         )
         origins = Origins(
@@ -120,6 +125,6 @@ class Registry:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._housekeeping.finish()
-        self._sender.close()
+        self._threads.shutdown()
         await self._driver.aclose()
         await asyncio.to_thread(self._index.close)

@@ -24,17 +24,18 @@ class BlobRoutes:
     async def head(self, request: Request) -> Reply:
         """To a pusher, a yes is a promise that it need not send the blob."""
         row = await self._blobs.promise(request.repository, request.digest)
+        if self._has_it(request, row):
+            return Reply(304, head_block(validators(row.digest)))
         return Reply(200, fields_of_blob(row.digest, row.size))
 
     async def get(self, request: Request) -> Reply:
         """The whole blob, or one or several ranges of it (RFC 9110 section 14)."""
         row = await self._blobs.find(request.repository, request.digest)
         headers = request.headers
-        etag = f'"{row.digest}"'
-        if "If-None-Match" in headers and etag_matches(headers.getall("If-None-Match"), etag):
+        if self._has_it(request, row):
             return Reply(304, head_block(validators(row.digest)))
         ranges = None
-        if "Range" in headers and range_applies(headers.get("If-Range"), etag):
+        if "Range" in headers and range_applies(headers.get("If-Range"), f'"{row.digest}"'):
             ranges = parse_range(headers["Range"], row.size)
         if ranges is None:
             return await self._span(200, fields_of_blob(row.digest, row.size), row, 0, row.size)
@@ -44,6 +45,11 @@ class BlobRoutes:
             fields += [("Content-Type", BLOB_TYPE), ("Content-Length", str(stop - start))]
             return await self._span(206, head_block(fields), row, start, stop)
         return self._several(row, ranges)
+
+    @staticmethod
+    def _has_it(request: Request, row: BlobRow) -> bool:
+        headers = request.headers
+        return "If-None-Match" in headers and etag_matches(headers.getall("If-None-Match"), f'"{row.digest}"')
 
     async def _span(self, status: int, block: bytes, row: BlobRow, start: int, stop: int) -> Reply:
         """The fastest way from `start` up to `stop`: memory, sendfile, the storage itself, or a stream."""

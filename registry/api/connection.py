@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp import StreamReader, web
+from aiohttp.http import HttpRequestParser
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,12 @@ class ConnectionServer(web.Server):
 class Connection(RequestHandler):
     """`waiting` is set while we can't go on without the client: it has to send, or to read."""
 
-    __slots__ = ("_header_began", "_server", "on_lost", "progress", "waiting")
+    __slots__ = ("_discarding", "_header_began", "_server", "on_lost", "progress", "waiting")
 
     def __init__(self, server: ConnectionServer, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._server = server
+        self._discarding = False
         self._header_began = 0.0
         self.progress = time.monotonic()
         self.waiting = False
@@ -66,6 +68,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         self.progress = time.monotonic()
+        if self._discarding:
+            return
         if data and not self._request_in_progress and not self._header_began:
             self._header_began = self.progress
         super().data_received(data)
@@ -74,6 +78,39 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
         if self.on_lost is not None:
             self.on_lost()
+
+    def begin_direct(self, body: StreamReader) -> bytes:
+        """Stop reading, so that somebody else may read from the socket; the bytes of `body` so far."""
+        transport = cast(asyncio.Transport, self.transport)
+        transport.pause_reading()
+        buffered = bytearray()
+        while part := body.read_nowait():  # which lets the parser go on with what it holds back
+            buffered += part
+            transport.pause_reading()
+        return bytes(buffered)
+
+    def end_direct(self, body: StreamReader, *, complete: bool) -> None:
+        """Read requests again, if the body was taken to its end. If not, whatever comes is dropped: the
+        connection is closed after the answer, and the client shall be able to read that first."""
+        if self.transport is None:
+            return
+        if complete:
+            # The old parser still counts the bytes that went past it; only a new one starts with a header.
+            self._parser = HttpRequestParser(
+                self,
+                self._loop,
+                self._read_bufsize,
+                max_line_size=self.max_line_size,
+                max_field_size=self.max_field_size,
+                max_headers=self.max_headers,
+                payload_exception=RequestPayloadError,
+                auto_decompress=False,
+                max_msg_queue_size=self._max_msg_queue_size,
+            )
+            body.feed_eof()
+        else:
+            self._discarding = True
+        self.transport.resume_reading()
 
     def request_began(self) -> None:
         """The header of a request is complete."""

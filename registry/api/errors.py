@@ -57,7 +57,7 @@ def reply_to(error: errors.RegistryError) -> Reply:
 def fields_for(error: errors.RegistryError) -> dict[str, str]:
     if isinstance(error, errors.RangeInvalid):
         return {"Content-Range": f"bytes */{error.size}"}
-    if isinstance(error, errors.MethodNotAllowed):
+    if isinstance(error, errors.NotAllowed):
         return {"Allow": ", ".join(error.allowed)}
     if isinstance(error, errors.Unavailable):
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}

@@ -1,9 +1,4 @@
-"""Sending files by sendfile(2), past the event loop and past Python.
-
-uvloop, which halves the cost of small requests, has no sendfile. So the file is sent over a duplicate of
-the connection's socket, while nothing else is written to it: in a thread as long as the client keeps up,
-since a disk may be slow, and waiting in the event loop as soon as it does not.
-"""
+"""Sending files by sendfile(2), which uvloop does not have (see registry.api.sockets)."""
 
 import asyncio
 import io
@@ -11,22 +6,18 @@ import os
 import select
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import cast
 
 from aiohttp import web
 
 from registry.api.connection import Connection
 from registry.api.replies import Reply, open_connection
+from registry.api.sockets import duplicate, soon, until_ready
 from registry.oci.errors import Unavailable
-
-PATIENCE = 5
-"""Milliseconds that a thread waits for the client before it gives way to others."""
 
 TURN = 64 * 1024 * 1024
 """Bytes after which a thread gives way to others, however fast the client is."""
-
-STREAMED = 256 * 1024
 
 
 class FileReply(Reply):
@@ -52,10 +43,10 @@ class FileReply(Reply):
 
 
 class FileSender:
-    """Opens and sends files; `threads` is how many may wait for a disk at once."""
+    """Opens and sends files, in `threads`: a disk may be slow."""
 
-    def __init__(self, threads: int = 16) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="sendfile")
+    def __init__(self, threads: Executor) -> None:
+        self._threads = threads
 
     async def open(self, path: str, size: int) -> io.FileIO:
         """Open a stored object. Raises Unavailable if it is gone or has not the `size` that is recorded."""
@@ -72,10 +63,8 @@ class FileSender:
             transport.set_write_buffer_limits(high=0)
             await connection.drained()
             transport.set_write_buffer_limits()
-        duplicate = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-        duplicate.setblocking(False)
-        with duplicate:
-            await self._send(connection, duplicate, memoryview(head), file, start, stop)
+        with duplicate(connection) as outlet:
+            await self._send(connection, outlet, memoryview(head), file, start, stop)
 
     async def _send(
         self,
@@ -93,10 +82,7 @@ class FileSender:
                 raise ConnectionResetError("the client has gone")
             connection.progress = time.monotonic()
             if head or start < stop:
-                await writable(connection, outlet)
-
-    def close(self) -> None:
-        self._threads.shutdown()
+                await until_ready(connection, outlet, to_read=False)
 
 
 def open_file(path: str) -> io.FileIO:
@@ -122,32 +108,10 @@ def push(
                 continue
             count = os.sendfile(outlet.fileno(), file.fileno(), start, turn - start)
         except BlockingIOError:
-            if not ready.poll(PATIENCE):
+            if not soon(ready):
                 break
             continue
         if count == 0:
             raise ConnectionAbortedError("the stored file became shorter while it was sent")
         start += count
     return head, start
-
-
-async def writable(connection: Connection, outlet: socket.socket) -> None:
-    """Wait until the client takes more. Raises ConnectionResetError when the connection ends."""
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    loop.add_writer(outlet.fileno(), wake)
-    connection.on_lost = wake  # the duplicate keeps the socket open, so it would not notice by itself
-    connection.waiting = True
-    try:
-        await waiter
-    finally:
-        connection.waiting = False
-        connection.on_lost = None
-        loop.remove_writer(outlet.fileno())
-    if connection.transport is None:
-        raise ConnectionResetError("the client has gone")

@@ -8,10 +8,16 @@ from registry.api.connection import Connection
 from registry.api.errors import refuse, reply_to
 from registry.api.origin import Origins
 from registry.api.paths import parse_path
-from registry.api.replies import Reply
+from registry.api.replies import Reply, Unheard
 from registry.api.requests import Request
 from registry.api.routes import Routes
-from registry.oci.errors import MethodNotAllowed, RegistryError, RequestInvalid
+from registry.oci.errors import (
+    DeletionDisabled,
+    MethodNotAllowed,
+    RegistryError,
+    RequestInvalid,
+    StillReferenced,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +44,7 @@ class Handler:
                 log.error("%s %s: %s", http.method, http.raw_path, error.message, exc_info=error.__cause__)
             return reply_to(error)
         except ConnectionError:
-            raise  # nobody is there to be answered
+            return Unheard()
         except Exception:
             log.exception("%s %s failed", http.method, http.raw_path)
             return refuse(500, None)
@@ -53,7 +59,11 @@ class Handler:
         handler = methods.get(http.method)
         if handler is None:
             raise MethodNotAllowed(http.method, tuple(methods))
-        return await handler(Request(http, self._origins, name, argument, query))
+        try:
+            return await handler(Request(http, self._origins, name, argument, query))
+        except (DeletionDisabled, StillReferenced) as error:
+            error.allowed = tuple(method for method in methods if method != http.method)
+            raise
 
 
 def check_fields(http: web.BaseRequest) -> None:

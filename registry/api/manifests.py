@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from registry.api import bodies
+from registry.api.bodies import whole
 from registry.api.conditions import etag_matches
 from registry.api.replies import Reply, empty, head_block
 from registry.api.requests import Request
@@ -58,7 +58,7 @@ class ManifestRoutes:
         repository = request.repository
         reference = request.reference
         extra_tags = self._tags(request, reference)
-        body = await bodies.whole(request.http, self._max_bytes)
+        body = await whole(request.http, self._max_bytes)
         pushed = await self._manifests.put(
             repository,
             reference,

@@ -100,6 +100,21 @@ class Reply:
         """Nothing is left to send."""
 
 
+class Unheard(Reply):
+    """No answer: the client left before it could be given. Logged as 499, which nginx made customary."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(499, b"")
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Close the connection, if it is not. Always raises ConnectionResetError, as aiohttp expects."""
+        if isinstance(request.protocol, Connection):
+            request.protocol.break_off()
+        raise ConnectionResetError("the client has gone")
+
+
 class StreamedReply(Reply):
     """An answer whose body comes in parts, of a length that `block` states."""
 

@@ -122,11 +122,17 @@ class PreconditionFailed(RegistryError):
     """`If-Match` names another manifest than the tag now points to."""
 
 
-class DeletionDisabled(RegistryError):
+class NotAllowed(RegistryError):
+    """The method is not for this path, now or ever; `allowed` are those that are."""
+
+    allowed: Sequence[str] = ()
+
+
+class DeletionDisabled(NotAllowed):
     """Deleting this kind of thing is switched off here."""
 
 
-class StillReferenced(RegistryError):
+class StillReferenced(NotAllowed):
     """The thing to delete is part of something that stays."""
 
 
@@ -138,8 +144,8 @@ class NoSuchPath(RegistryError):
     """Nothing is served at this path."""
 
 
-class MethodNotAllowed(RegistryError):
-    """The path exists, but not for this method; `allowed` are those that it has."""
+class MethodNotAllowed(NotAllowed):
+    """The path exists, but not for this method."""
 
     def __init__(self, method: str, allowed: Sequence[str]) -> None:
         super().__init__(f"{method} is not possible here; {', '.join(allowed)} would be")
