@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.server import free_port, start_registry
+from tests.support.server import free_port
 
 
 def _distribution_config(folder: Path, port: int) -> str:
@@ -54,7 +54,6 @@ PEERS = {
         Peer("zot", "zot", "json", _zot_config),
     )
 }
-ENTREPOT = "Entrepot"
 
 
 def installed() -> list[Peer]:
@@ -64,19 +63,12 @@ def installed() -> list[Peer]:
 
 @contextlib.contextmanager
 def running(program: str) -> Iterator[str]:
-    """The URL of a registry that runs inside the block: a peer's program, or Entrepot.
+    """The URL of a peer that runs inside the block, by the name of its program.
 
     Raises RuntimeError, with what it printed, when the program does not begin to answer.
     """
     with tempfile.TemporaryDirectory(prefix="conformance-") as name:
         folder = Path(name)
-        if program == ENTREPOT:
-            own = start_registry(folder / "data", environment={"ENTREPOT_LOG__ACCESS": "false"})
-            try:
-                yield own.url
-            finally:
-                own.stop()
-            return
         peer, port = PEERS[program], free_port()
         config = folder / f"config.{peer.suffix}"
         config.write_text(peer.config(folder, port))

@@ -66,6 +66,19 @@ def test_conditional_requests__should_honour_if_range(repository: Repository) ->
 
 
 @pytest.mark.expected
+def test_conditional_requests__expected_conditional_push(repository: Repository) -> None:
+    """If-Match on a push to a tag: 412 when it points to something else, and 201 when it does not"""
+    old, new = repository.push_image("latest"), repository.new_image()
+    target = repository.manifest("latest")
+    headers = {"Content-Type": OCI_IMAGE, "If-Match": f'"{random_digest()}"'}
+    assert repository.client.request("PUT", target, new.body, headers).status == 412
+    assert repository.get(target, {"Accept": OCI_IMAGE}).body == old.body
+    headers["If-Match"] = f'"{old.digest}"'
+    assert repository.client.request("PUT", target, new.body, headers).status == 201
+    assert repository.get(target, {"Accept": OCI_IMAGE}).body == new.body
+
+
+@pytest.mark.expected
 def test_conditional_requests__expected_caching_of_what_never_changes(repository: Repository) -> None:
     """Blobs and manifests by digest may be cached for a year, tags may not"""
     _, blob = repository.push_blob()

@@ -123,6 +123,14 @@ def test_pulling_blobs__expected_accept_ranges(repository: Repository) -> None:
 
 
 @pytest.mark.expected
+def test_pulling_blobs__expected_type(repository: Repository) -> None:
+    """Content-Type is that of plain bytes, so that no browser shows what was pushed"""
+    _, digest = repository.push_blob(b"<script>alert(1)</script>")
+    response = repository.get(repository.blob(digest))
+    assert response.lines("Content-Type") == ["application/octet-stream"]
+
+
+@pytest.mark.expected
 def test_pulling_blobs__expected_blob_unknown(repository: Repository) -> None:
     """A missing blob is BLOB_UNKNOWN"""
     repository.push_blob()

@@ -186,6 +186,18 @@ def test_pushing_a_blob_in_chunks__expected_streams(repository: Repository, enco
 
 
 @pytest.mark.expected
+def test_pushing_a_blob_in_chunks__expected_ranges_of_streams(repository: Repository) -> None:
+    """A chunk with Content-Range may be of unknown length (chunked transfer-encoding)"""
+    upload, chunk, location = first_chunk(repository)
+    pieces = [random_bytes(700), random_bytes(upload.chunk)]
+    content = b"".join(pieces)
+    last = len(chunk) + len(content) - 1
+    headers = {**OCTETS, "Content-Range": f"{len(chunk)}-{last}"}
+    response = repository.client.request("PATCH", location, pieces, headers)
+    assert (response.status, response.header("Range")) == (202, f"0-{last}")
+
+
+@pytest.mark.expected
 def test_pushing_a_blob_in_chunks__expected_a_second_stream(repository: Repository) -> None:
     """A second PATCH without Content-Range, sent to the Location of the first, appends"""
     upload = repository.start_upload()
