@@ -18,7 +18,7 @@ from registry.oci.errors import ManifestTooLarge, RequestInvalid
 LARGE = 1024 * 1024
 """Bytes from which a body of known length is received by a thread, past the HTTP parser."""
 
-RUN = 512 * 1024
+RUN = 1024 * 1024
 """Bytes that are handed on at once."""
 
 

@@ -17,6 +17,8 @@ from registry.oci.errors import (
     RegistryError,
     RequestInvalid,
     StillReferenced,
+    StorageFull,
+    Unavailable,
 )
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class Handler:
         try:
             return await self._handle(http)
         except RegistryError as error:
-            if error.__cause__ is not None:
+            if isinstance(error, StorageFull | Unavailable):  # the others are the client's own fault
                 log.error("%s %s: %s", http.method, http.raw_path, error.message, exc_info=error.__cause__)
             return reply_to(error)
         except ConnectionError:

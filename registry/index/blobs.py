@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from registry.index import repositories as repository_rows
-from registry.index.statements import with_insert
+from registry.index.statements import Statement
 from registry.index.tables import blobs, manifest_blobs, repositories, repository_blobs
 from registry.oci.errors import StillReferenced
 
@@ -22,26 +22,28 @@ class BlobRow(NamedTuple):
 
 BLOB = (blobs.c.id, blobs.c.digest, blobs.c.size, blobs.c.location, blobs.c.lease_until)
 
-FIND_ANYWHERE = select(*BLOB).where(blobs.c.digest == bindparam("digest"))
+WITH_DIGEST = select(*BLOB).where(blobs.c.digest == bindparam("digest"))
 
-FIND = (
-    FIND_ANYWHERE.join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
+FIND = Statement(
+    WITH_DIGEST.join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
     .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
     .where(repositories.c.name == bindparam("repository"))
 )
 
-FIND_SHARED = FIND_ANYWHERE.where(exists().where(repository_blobs.c.blob_id == blobs.c.id))
+FIND_SHARED = Statement(WITH_DIGEST.where(exists().where(repository_blobs.c.blob_id == blobs.c.id)))
 
-EXTEND_LEASE = (
+EXTEND_LEASE = Statement(
     update(blobs)
     .where(blobs.c.digest == bindparam("wanted"), blobs.c.lease_until < bindparam("until"))
     .values(lease_until=bindparam("until"))
 )
 
-LINK = with_insert(lambda insert: insert(repository_blobs).on_conflict_do_nothing())
+IS_THERE = Statement(select(blobs.c.id).where(blobs.c.digest == bindparam("digest")))
+
+LINK = Statement(lambda insert: insert(repository_blobs).on_conflict_do_nothing())
 
 # The update makes a row that is there already ours for the rest of the transaction, and leases it.
-RECORD = with_insert(
+RECORD = Statement(
     lambda insert: (
         insert(blobs)
         .on_conflict_do_update(
@@ -51,48 +53,46 @@ RECORD = with_insert(
     )
 )
 
-IS_NEEDED = select(
-    exists().where(
+IS_NEEDED = Statement(
+    select(manifest_blobs.c.manifest_id)
+    .where(
         manifest_blobs.c.repository_id == bindparam("repository_id"),
         manifest_blobs.c.blob_id == bindparam("blob_id"),
     )
+    .limit(1)
 )
 
-UNLINK = delete(repository_blobs).where(
-    repository_blobs.c.repository_id == bindparam("repository_id"),
-    repository_blobs.c.blob_id == bindparam("blob_id"),
+UNLINK = Statement(
+    delete(repository_blobs).where(
+        repository_blobs.c.repository_id == bindparam("repository_id"),
+        repository_blobs.c.blob_id == bindparam("blob_id"),
+    )
 )
 
 
 def find(connection: Connection, repository: str, digest: str) -> BlobRow | None:
     """A blob of this repository."""
-    row = connection.execute(FIND, {"repository": repository, "digest": digest}).first()
+    row = FIND.first(connection, {"repository": repository, "digest": digest})
     return None if row is None else BlobRow(*row)
 
 
 def find_shared(connection: Connection, digest: str) -> BlobRow | None:
     """A blob that some repository may read."""
-    row = connection.execute(FIND_SHARED, {"digest": digest}).first()
-    return None if row is None else BlobRow(*row)
-
-
-def find_anywhere(connection: Connection, digest: str) -> BlobRow | None:
-    """A blob, linked or not: not for the eyes of a client without a check of its own."""
-    row = connection.execute(FIND_ANYWHERE, {"digest": digest}).first()
+    row = FIND_SHARED.first(connection, {"digest": digest})
     return None if row is None else BlobRow(*row)
 
 
 def extend_lease(connection: Connection, digest: str, until: float) -> bool:
     """Promise a blob until then. False: it is not there any more. A lease never gets shorter."""
-    if connection.execute(EXTEND_LEASE, {"wanted": digest, "until": until}).rowcount:
+    if EXTEND_LEASE.run(connection, {"wanted": digest, "until": until}):
         return True
-    return find_anywhere(connection, digest) is not None
+    return IS_THERE.scalar(connection, {"digest": digest}) is not None
 
 
 def link(connection: Connection, repository_id: int, blob_id: int, now: float) -> None:
     """Let a repository read a blob. Idempotent."""
     values = {"repository_id": repository_id, "blob_id": blob_id, "created_at": now}
-    connection.execute(LINK(connection), values)
+    LINK.run(connection, values)
 
 
 def record(
@@ -109,7 +109,9 @@ def record(
         "lease_until": lease_until,
         "created_at": now,
     }
-    return BlobRow(*connection.execute(RECORD(connection), values).one())
+    row = RECORD.first(connection, values)
+    assert row is not None
+    return BlobRow(*row)
 
 
 def unlink(connection: Connection, repository: str, digest: str) -> bool:
@@ -122,9 +124,9 @@ def unlink(connection: Connection, repository: str, digest: str) -> bool:
     if row is None:
         return False
     link_key = {"repository_id": repository_rows.find(connection, repository), "blob_id": row.id}
-    if connection.execute(IS_NEEDED, link_key).scalar():
+    if IS_NEEDED.scalar(connection, link_key) is not None:
         raise StillReferenced(
             f"a manifest of {repository} needs the blob {digest}: delete the manifest first",
             {"digest": digest},
         )
-    return connection.execute(UNLINK, link_key).rowcount > 0
+    return UNLINK.run(connection, link_key) > 0

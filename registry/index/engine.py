@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.index.group_writer import GroupWriter
 from registry.oci.errors import StorageFull, Unavailable
@@ -121,34 +123,33 @@ class PooledWriter:
 
 def may_retry(error: BaseException | None) -> bool:
     """Whether the database itself undid the transaction, so that it may simply run again."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in RETRIED_STATES
+    return getattr(error, "sqlstate", None) in RETRIED_STATES
+
+
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what the database says into the registry's own errors."""
+    """Turn what the database says into the registry's own errors; the database's is their cause."""
     try:
         yield
-    except SQLAlchemyError as error:
-        raise translate(error) from error
+    except DATABASE_ERRORS as error:
+        told = getattr(error, "orig", None) or error
+        raise translate(told) from told
 
 
-def translate(error: SQLAlchemyError) -> Exception:
-    """The registry's error for a database's: a full disk, or a database that can't serve now."""
-    original = getattr(error, "orig", None)
-    if getattr(original, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+def translate(error: BaseException) -> Exception:
+    """The registry's error for a driver's: a full disk, a database that can't serve now, or a defect."""
+    state = getattr(error, "sqlstate", None) or ""
+    if state == "53100" or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return StorageFull("the index has no room left on its disk")
-    if getattr(original, "sqlstate", None) == "53100":
-        return StorageFull("the index has no room left on its disk")
-    if isinstance(original, sqlite3.OperationalError):
-        return Unavailable(f"the index can't be used now: {original}")
-    state = getattr(original, "sqlstate", None)
-    outage = state is None or state[:2] in ("08", "40", "53", "57", "58") or state == "25006"
-    if outage and (original is None or type(original).__name__ in ("OperationalError", "InterfaceError")):
+    if isinstance(error, sqlite3.OperationalError) or state in RETRIED_STATES:
+        return Unavailable("the index can't be used now")
+    unreachable = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout)
+    if unreachable or state[:2] in ("08", "53", "57", "58") or state == "25006":
         return Unavailable("the index database does not answer now")
-    if state in RETRIED_STATES:
-        return Unavailable("the index database is too busy now")
-    return error
+    return error if isinstance(error, Exception) else RuntimeError(str(error))
 
 
 def open_index(url: str, *, pool_size: int) -> Index:
@@ -170,7 +171,7 @@ def open_sqlite(url: str, pool_size: int) -> Index:
     if not path or path == ":memory:":
         raise ValueError("the index needs a file: SQLite in memory is not shared between connections")
     watch = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-    return Index(engine, GroupWriter(engine, Path(f"{path}.lock"), translate), threads, watch)
+    return Index(engine, GroupWriter(engine, Path(f"{path}.lock"), translated_errors), threads, watch)
 
 
 def sqlite_engine(url: str, pool_size: int) -> Engine:

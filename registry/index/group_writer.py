@@ -8,14 +8,13 @@ import asyncio
 import fcntl
 import os
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 Result = TypeVar("Result")
 
@@ -35,9 +34,11 @@ class Waiting(NamedTuple):
 class GroupWriter:
     """The one writing thread of this process. `lock` is a file that all processes on this index share."""
 
-    def __init__(self, engine: Engine, lock: Path, translate: Callable[[SQLAlchemyError], Exception]) -> None:
+    def __init__(
+        self, engine: Engine, lock: Path, translated_errors: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._engine = engine
-        self._translate = translate
+        self._translated_errors = translated_errors
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         # SQLite's own lock is polled with growing sleeps; this one wakes the next process at once.
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -78,6 +79,15 @@ class GroupWriter:
         """What each change returned or raised. When the commit itself fails, all have failed."""
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
+            return self._committed(group)
+        except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
+            self._reconnect()
+            return [error] * len(group)
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _committed(self, group: list[Waiting]) -> list[Any]:
+        with self._translated_errors():
             connection = self._connection = self._connection or self._engine.connect()
             # The driver's own connection runs what needs neither parameters nor results: SQLAlchemy's way
             # costs ten times as much.
@@ -87,14 +97,8 @@ class GroupWriter:
             run(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             run("BEGIN IMMEDIATE")
             outcomes = [self._attempt(connection, run, waiting.change) for waiting in group]
-            connection.commit()
-        except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
-            self._reconnect()
-            return [self._translated(error)] * len(group)
-        else:
+            run("COMMIT")
             return outcomes
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _reconnect(self) -> None:
         """Whatever state a failed commit left the connection in, the next group starts with a new one."""
@@ -103,20 +107,16 @@ class GroupWriter:
             self._connection.close()
             self._connection = None
 
-    def _translated(self, error: Exception) -> Exception:
-        if isinstance(error, sqlite3.Error):
-            error = DBAPIError("", None, error)
-        return self._translate(error) if isinstance(error, SQLAlchemyError) else error
-
     def _attempt(
         self, connection: Connection, run: Callable[[str], object], change: Callable[[Connection], Any]
     ) -> Any:
         run("SAVEPOINT change")
         try:
-            outcome = change(connection)
+            with self._translated_errors():
+                outcome = change(connection)
         except Exception as error:  # noqa: BLE001 - handed to the one who asked for the change
             run("ROLLBACK TO change")
-            outcome = self._translated(error)
+            outcome = error
         run("RELEASE change")
         return outcome
 

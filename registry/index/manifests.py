@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
-from registry.index.statements import Statement, with_insert
+from registry.index.statements import Statement
 from registry.index.tables import (
     blobs,
     manifest_blobs,
@@ -34,12 +34,14 @@ OF_REPOSITORY = (
     .join(repositories, repositories.c.id == manifests.c.repository_id)
     .where(repositories.c.name == bindparam("repository"))
 )
-FIND_BY_DIGEST = OF_REPOSITORY.where(manifests.c.digest == bindparam("digest"))
-FIND_BY_TAG = OF_REPOSITORY.join(tags, tags.c.manifest_id == manifests.c.id).where(
-    tags.c.repository_id == repositories.c.id, tags.c.name == bindparam("tag")
+FIND_BY_DIGEST = Statement(OF_REPOSITORY.where(manifests.c.digest == bindparam("digest")))
+FIND_BY_TAG = Statement(
+    OF_REPOSITORY.join(tags, tags.c.manifest_id == manifests.c.id).where(
+        tags.c.repository_id == repositories.c.id, tags.c.name == bindparam("tag")
+    )
 )
 
-BODY = select(manifests.c.body).where(manifests.c.id == bindparam("manifest_id"))
+BODY = Statement(select(manifests.c.body).where(manifests.c.id == bindparam("manifest_id")))
 
 SIZES_OF_BLOBS = (
     select(blobs.c.digest, blobs.c.id, blobs.c.size)
@@ -55,7 +57,7 @@ SIZES_OF_MANIFESTS = (
 )
 
 # The same bytes may come again with another media type: the newest holds.
-RECORD = with_insert(
+RECORD = Statement(
     lambda insert: (
         insert(manifests)
         .on_conflict_do_update(
@@ -67,35 +69,32 @@ RECORD = with_insert(
 )
 
 
-def insert_new(table: Table) -> Statement:
-    return with_insert(lambda insert: insert(table).on_conflict_do_nothing())
+RECORD_BLOB = Statement(lambda insert: insert(manifest_blobs).on_conflict_do_nothing())
+RECORD_CHILD = Statement(lambda insert: insert(manifest_children).on_conflict_do_nothing())
 
+REMOVE = Statement(delete(manifests).where(manifests.c.id == bindparam("manifest_id")))
 
-RECORD_BLOB = insert_new(manifest_blobs)
-RECORD_CHILD = insert_new(manifest_children)
-
-REMOVE = delete(manifests).where(manifests.c.id == bindparam("manifest_id"))
-
-NOTE_PULL = (
+NOTE_PULL = Statement(
     update(manifests).where(manifests.c.id == bindparam("manifest_id")).values(pulled_at=bindparam("time"))
 )
 
 
 def find_by_digest(connection: Connection, repository: str, digest: str) -> ManifestRow | None:
     """The manifest with this digest in this repository."""
-    row = connection.execute(FIND_BY_DIGEST, {"repository": repository, "digest": digest}).first()
+    row = FIND_BY_DIGEST.first(connection, {"repository": repository, "digest": digest})
     return None if row is None else ManifestRow(*row)
 
 
 def find_by_tag(connection: Connection, repository: str, tag: str) -> ManifestRow | None:
     """The manifest that a tag of this repository points to."""
-    row = connection.execute(FIND_BY_TAG, {"repository": repository, "tag": tag}).first()
+    row = FIND_BY_TAG.first(connection, {"repository": repository, "tag": tag})
     return None if row is None else ManifestRow(*row)
 
 
 def body(connection: Connection, manifest_id: int) -> bytes | None:
     """The bytes as they were pushed."""
-    return connection.execute(BODY, {"manifest_id": manifest_id}).scalar()
+    found: bytes | None = BODY.scalar(connection, {"manifest_id": manifest_id})
+    return found
 
 
 def sizes_of_blobs(
@@ -127,7 +126,7 @@ def in_batches(digests: Sequence[str], size: int = 1000) -> Iterable[Sequence[st
 
 def record(connection: Connection, values: Mapping[str, object]) -> int:
     """Enter a manifest, given the columns' values, unless it is there already; its id."""
-    return int(connection.execute(RECORD(connection), values).scalar_one())
+    return int(RECORD.scalar(connection, values))
 
 
 def record_edges(
@@ -141,23 +140,19 @@ def record_edges(
 
     Idempotent: a sparse manifest that is pushed again may find more of its blobs.
     """
-    needed = [
-        {"manifest_id": manifest_id, "repository_id": repository_id, "blob_id": blob_id}
-        for blob_id in sorted(set(blob_ids))
-    ]
-    if needed:
-        connection.execute(RECORD_BLOB(connection), needed)
-    listed = [{"manifest_id": manifest_id, "child_digest": digest} for digest in sorted(set(children))]
-    if listed:
-        connection.execute(RECORD_CHILD(connection), listed)
+    for blob_id in sorted(set(blob_ids)):
+        edge = {"manifest_id": manifest_id, "repository_id": repository_id, "blob_id": blob_id}
+        RECORD_BLOB.run(connection, edge)
+    for digest in sorted(set(children)):
+        RECORD_CHILD.run(connection, {"manifest_id": manifest_id, "child_digest": digest})
 
 
 def remove(connection: Connection, manifest_id: int) -> None:
     """Delete a manifest that no tag points to; its edges go with it."""
-    connection.execute(REMOVE, {"manifest_id": manifest_id})
+    REMOVE.run(connection, {"manifest_id": manifest_id})
 
 
 def note_pulls(connection: Connection, pulls: Mapping[int, float]) -> None:
     """Note when manifests were last pulled."""
-    values = [{"manifest_id": manifest_id, "time": at} for manifest_id, at in sorted(pulls.items())]
-    connection.execute(NOTE_PULL, values)
+    for manifest_id, at in sorted(pulls.items()):
+        NOTE_PULL.run(connection, {"manifest_id": manifest_id, "time": at})

@@ -1,20 +1,67 @@
-"""Statements are built once, at import: building one costs several times what SQLite needs to run it.
+"""Statements of SQLAlchemy Core, each built and compiled once for each kind of database.
 
-What the two databases write differently is built for each.
+What SQLAlchemy does anew for every execution costs several times what SQLite needs to run a statement.
+None of ours needs it (a list of unknown length in an IN would): so the text goes to the driver as it is.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.expression import ClauseElement
 
-Statement = Callable[[Connection], Any]
-"""Gives the statement for a connection's database."""
+Row = tuple[Any, ...]
 
 
-def with_insert(build: Callable[[Any], Any]) -> Statement:
-    """A statement that `build` makes with an INSERT which knows ON CONFLICT: `sqlite.insert` or
-    `postgresql.insert`."""
-    built = {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
-    return lambda connection: built[connection.dialect.name]
+class Compiled(NamedTuple):
+    """A driver's statement. `names` are its parameters in order, or None where it takes them by name."""
+
+    text: str
+    names: Sequence[str] | None
+    constants: Mapping[str, object]
+
+
+class Statement:
+    """A statement with named parameters, which must always be given the same."""
+
+    def __init__(self, build: Callable[[Any], ClauseElement] | ClauseElement) -> None:
+        """A clause for both databases, or what makes one from an INSERT that knows ON CONFLICT."""
+        self._build = build
+        self._compiled: dict[str, Compiled] = {}
+
+    def first(self, connection: Connection, values: Mapping[str, object]) -> Row | None:
+        """The first row."""
+        row: Row | None = self._run(connection, values).fetchone()
+        return row
+
+    def scalar(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        """The first column of the first row, or None."""
+        row = self.first(connection, values)
+        return None if row is None else row[0]
+
+    def all(self, connection: Connection, values: Mapping[str, object]) -> list[Row]:
+        """All rows."""
+        rows: list[Row] = self._run(connection, values).fetchall()
+        return rows
+
+    def run(self, connection: Connection, values: Mapping[str, object]) -> int:
+        """Execute; the number of rows that were changed."""
+        return int(self._run(connection, values).rowcount)
+
+    def _run(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        compiled = self._compiled.get(connection.dialect.name)
+        if compiled is None:
+            compiled = self._compiled[connection.dialect.name] = self._compile(connection, values)
+        given = {**compiled.constants, **values}
+        driver: Any = connection.connection.driver_connection
+        if compiled.names is None:
+            return driver.execute(compiled.text, given)
+        return driver.execute(compiled.text, [given[name] for name in compiled.names])
+
+    def _compile(self, connection: Connection, values: Mapping[str, object]) -> Compiled:
+        clause = self._build
+        if not isinstance(clause, ClauseElement):
+            clause = clause(sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)
+        compiled: Any = clause.compile(dialect=connection.dialect, column_keys=list(values))
+        return Compiled(compiled.string, compiled.positiontup, compiled.params)

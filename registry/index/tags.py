@@ -4,29 +4,30 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
-from registry.index.statements import with_insert
+from registry.index.statements import Statement
 from registry.index.tables import manifests, repositories, tag_history, tags
 
 HERE = (tags.c.repository_id == bindparam("repository_id")) & (tags.c.name == bindparam("name"))
 
-PAGE = (
+NAMES = (
     select(tags.c.name)
     .where(tags.c.repository_id == bindparam("repository_id"))
     .order_by(tags.c.name)
     .limit(bindparam("limit"))
 )
-PAGE_AFTER = PAGE.where(tags.c.name > bindparam("last"))
+PAGE = Statement(NAMES)
+PAGE_AFTER = Statement(NAMES.where(tags.c.name > bindparam("last")))
 
-DIGEST = (
+DIGEST = Statement(
     select(manifests.c.digest)
     .join(tags, tags.c.manifest_id == manifests.c.id)
     .join(repositories, repositories.c.id == tags.c.repository_id)
     .where(repositories.c.name == bindparam("repository"), tags.c.name == bindparam("name"))
 )
 
-TARGET = select(tags.c.manifest_id).where(HERE)
+TARGET = Statement(select(tags.c.manifest_id).where(HERE))
 
-POINT = with_insert(
+POINT = Statement(
     lambda insert: insert(tags).on_conflict_do_update(
         index_elements=[tags.c.repository_id, tags.c.name],
         set_={
@@ -36,9 +37,9 @@ POINT = with_insert(
     )
 )
 
-REMOVE = delete(tags).where(HERE)
+REMOVE = Statement(delete(tags).where(HERE))
 
-REMOVE_OF_MANIFEST = (
+REMOVE_OF_MANIFEST = Statement(
     delete(tags)
     .where(
         tags.c.repository_id == bindparam("repository_id"),
@@ -47,20 +48,23 @@ REMOVE_OF_MANIFEST = (
     .returning(tags.c.name)
 )
 
-RECORD_HISTORY = insert(tag_history)
+RECORD_HISTORY = Statement(insert(tag_history))
 
 
 def page(connection: Connection, repository_id: int, last: str | None, limit: int) -> Sequence[str]:
     """At most `limit` tags after `last`, in byte order."""
     values: dict[str, object] = {"repository_id": repository_id, "limit": limit}
     if last is None:
-        return connection.execute(PAGE, values).scalars().all()
-    return connection.execute(PAGE_AFTER, {**values, "last": last}).scalars().all()
+        rows = PAGE.all(connection, values)
+    else:
+        rows = PAGE_AFTER.all(connection, {**values, "last": last})
+    return [name for (name,) in rows]
 
 
 def digest_of(connection: Connection, repository: str, tag: str) -> str | None:
     """The digest that a tag points to now."""
-    return connection.execute(DIGEST, {"repository": repository, "name": tag}).scalar()
+    found: str | None = DIGEST.scalar(connection, {"repository": repository, "name": tag})
+    return found
 
 
 def point(
@@ -74,15 +78,15 @@ def point(
 ) -> None:
     """Point a tag to a manifest of its repository. History is written when it moved."""
     here = {"repository_id": repository_id, "name": tag}
-    before = connection.execute(TARGET, here).scalar()
-    connection.execute(POINT(connection), {**here, "manifest_id": manifest_id, "updated_at": now})
+    before = TARGET.scalar(connection, here)
+    POINT.run(connection, {**here, "manifest_id": manifest_id, "updated_at": now})
     if before != manifest_id:
         record_history(connection, repository_id, [tag], digest, by, now)
 
 
 def remove(connection: Connection, repository_id: int, tag: str, by: str | None, now: float) -> bool:
     """Delete a tag; False if there was none."""
-    if not connection.execute(REMOVE, {"repository_id": repository_id, "name": tag}).rowcount:
+    if not REMOVE.run(connection, {"repository_id": repository_id, "name": tag}):
         return False
     record_history(connection, repository_id, [tag], None, by, now)
     return True
@@ -93,7 +97,7 @@ def remove_of_manifest(
 ) -> Sequence[str]:
     """Delete every tag on a manifest, and return their names."""
     values = {"repository_id": repository_id, "manifest_id": manifest_id}
-    names = connection.execute(REMOVE_OF_MANIFEST, values).scalars().all()
+    names = [name for (name,) in REMOVE_OF_MANIFEST.all(connection, values)]
     record_history(connection, repository_id, names, None, by, now)
     return names
 
@@ -106,9 +110,6 @@ def record_history(
     by: str | None,
     now: float,
 ) -> None:
-    entries = [
-        {"repository_id": repository_id, "name": name, "digest": digest, "at": now, "by": by}
-        for name in names
-    ]
-    if entries:
-        connection.execute(RECORD_HISTORY, entries)
+    for name in names:
+        values = {"repository_id": repository_id, "name": name, "digest": digest, "at": now, "by": by}
+        RECORD_HISTORY.run(connection, values)

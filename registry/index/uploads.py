@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from registry.index.statements import Row, Statement
 from registry.index.tables import uploads
 
 
@@ -36,13 +37,15 @@ UPLOAD = (
 )
 
 
-CREATE = insert(uploads)
+CREATE = Statement(insert(uploads))
 
-FIND = select(*UPLOAD).where(
-    uploads.c.id == bindparam("upload"), uploads.c.repository == bindparam("of_repository")
+FIND = Statement(
+    select(*UPLOAD).where(
+        uploads.c.id == bindparam("upload"), uploads.c.repository == bindparam("of_repository")
+    )
 )
 
-CLAIM = (
+CLAIM = Statement(
     update(uploads)
     .where(
         uploads.c.id == bindparam("upload"),
@@ -56,19 +59,21 @@ CLAIM = (
 
 CLAIMED = update(uploads).where(uploads.c.id == bindparam("upload"), uploads.c.claim == bindparam("claimant"))
 
-RENEW = CLAIMED.values(claim_until=bindparam("until"))
+RENEW = Statement(CLAIMED.values(claim_until=bindparam("until")))
 
-ADVANCE = CLAIMED.values(
-    offset=bindparam("end"),
-    state=bindparam("new_state"),
-    prefix_digest=bindparam("digest"),
-    claim=None,
-    expires_at=bindparam("expiry"),
+ADVANCE = Statement(
+    CLAIMED.values(
+        offset=bindparam("end"),
+        state=bindparam("new_state"),
+        prefix_digest=bindparam("digest"),
+        claim=None,
+        expires_at=bindparam("expiry"),
+    )
 )
 
-FINISH = CLAIMED.values(finished=bindparam("digest"), claim=None, expires_at=bindparam("expiry"))
+FINISH = Statement(CLAIMED.values(finished=bindparam("digest"), claim=None, expires_at=bindparam("expiry")))
 
-REMOVE = (
+REMOVE = Statement(
     delete(uploads)
     .where(
         uploads.c.id == bindparam("upload"),
@@ -78,7 +83,7 @@ REMOVE = (
     .returning(*UPLOAD)
 )
 
-TAKE_EXPIRED = (
+TAKE_EXPIRED = Statement(
     delete(uploads)
     .where(
         uploads.c.id.in_(
@@ -91,8 +96,8 @@ TAKE_EXPIRED = (
 )
 
 
-def upload_row(row: Sequence[object]) -> UploadRow:
-    values = UploadRow(*row)  # type: ignore[arg-type] # a row of UPLOAD's columns
+def upload_row(row: Row) -> UploadRow:
+    values = UploadRow(*row)
     return values._replace(state=json.loads(str(values.state)))
 
 
@@ -116,12 +121,12 @@ def create(
         "created_at": now,
         "expires_at": expires_at,
     }
-    connection.execute(CREATE, values)
+    CREATE.run(connection, values)
 
 
 def find(connection: Connection, repository: str, upload_id: str) -> UploadRow | None:
     """A session of this repository, ended ones included."""
-    row = connection.execute(FIND, {"upload": upload_id, "of_repository": repository}).first()
+    row = FIND.first(connection, {"upload": upload_id, "of_repository": repository})
     return None if row is None else upload_row(row)
 
 
@@ -139,14 +144,14 @@ def claim(
         "now": now,
         "until": until,
     }
-    row = connection.execute(CLAIM, values).first()
+    row = CLAIM.first(connection, values)
     return find(connection, repository, upload_id) if row is None else upload_row(row)
 
 
 def renew_claim(connection: Connection, upload_id: str, claimant: str, until: float) -> bool:
     """Hold on to a claim. False: it is not the claimant's any more."""
     values = {"upload": upload_id, "claimant": claimant, "until": until}
-    return connection.execute(RENEW, values).rowcount > 0
+    return RENEW.run(connection, values) > 0
 
 
 def advance(
@@ -167,21 +172,21 @@ def advance(
         "digest": prefix_digest,
         "expiry": expires_at,
     }
-    return connection.execute(ADVANCE, values).rowcount > 0
+    return ADVANCE.run(connection, values) > 0
 
 
 def finish(connection: Connection, upload_id: str, claimant: str, digest: str, expires_at: float) -> bool:
     """Leave a tombstone that tells a repeated PUT what the session became. False: the claim was lost."""
     values = {"upload": upload_id, "claimant": claimant, "digest": digest, "expiry": expires_at}
-    return connection.execute(FINISH, values).rowcount > 0
+    return FINISH.run(connection, values) > 0
 
 
 def remove(connection: Connection, repository: str, upload_id: str) -> UploadRow | None:
     """End a session without a trace; the row as it was. Tombstones stay."""
-    row = connection.execute(REMOVE, {"upload": upload_id, "of_repository": repository}).first()
+    row = REMOVE.first(connection, {"upload": upload_id, "of_repository": repository})
     return None if row is None else upload_row(row)
 
 
 def take_expired(connection: Connection, now: float, limit: int) -> Sequence[UploadRow]:
     """Remove up to `limit` sessions and tombstones whose time is over and that nobody is adding to."""
-    return [upload_row(row) for row in connection.execute(TAKE_EXPIRED, {"now": now, "limit": limit})]
+    return [upload_row(row) for row in TAKE_EXPIRED.all(connection, {"now": now, "limit": limit})]
