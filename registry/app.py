@@ -4,6 +4,7 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from registry.api.blobs import BlobRoutes
 from registry.api.bodies import Receiver
@@ -95,7 +96,7 @@ class Registry:
             idle_seconds=settings.server.idle_seconds,
             keepalive_timeout=settings.server.keepalive_seconds,
             access_log=access_log if settings.log.access else None,
-            access_log_class=AccessLogger,
+            access_log_class=partial(AccessLogger, client_of=lambda request: origins.of(request).client),
             auto_decompress=False,  # a digest is one of the bytes that were sent
             max_line_size=16 * 1024,  # ten tags of 128 characters and a long name
             max_field_size=32 * 1024,  # tokens

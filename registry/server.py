@@ -133,6 +133,9 @@ class RegistryWorker(Worker):  # type: ignore[misc]
             loop.add_signal_handler(number, ended.set)
         settings: Settings = self.wsgi
         registry = Registry(settings)
+        for slot, other in enumerate(self.sockets):
+            if slot != self.slot:
+                other.close()  # else it would go on listening when its own worker has stopped
         listener = self.sockets[self.slot]
         server = await loop.create_server(registry.server, sock=listener.sock, backlog=BACKLOG)
         self.booted = True

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -43,12 +44,18 @@ class JsonFormatter(TextFormatter):
 class AccessLogger(AbstractAccessLogger):
     """A line for each request: who, what, how it ended, bytes sent and seconds taken.
 
-    No header and no query is logged: they may hold secrets.
+    No header and no query is logged: they may hold secrets. `client_of` tells the address of a client.
     """
+
+    def __init__(
+        self, logger: logging.Logger, log_format: str, *, client_of: Callable[[web.BaseRequest], str]
+    ) -> None:
+        super().__init__(logger, log_format)
+        self._client_of = client_of
 
     def log(self, request: web.BaseRequest, response: Any, time: float) -> None:
         fields = {
-            "client": request.remote or "",
+            "client": self._client_of(request),
             "method": request.method,
             "path": request.raw_path.partition("?")[0],
             "status": response.status,

@@ -45,7 +45,8 @@ class ConnectionServer(web.Server):
     def begin_draining(self) -> None:
         """Close idle connections, and the others after the request that is under way."""
         self.draining = True
-        self.pre_shutdown()
+        for connection in self.connections:
+            cast(Connection, connection).close_if_idle()
 
 
 class Connection(RequestHandler):
@@ -148,6 +149,11 @@ class Connection(RequestHandler):
         if header_overdue or (self.waiting and now - self.progress > self._server.idle_seconds):
             log.info("closing a connection from %s that stands still", self.peername)
             self.break_off()
+
+    def close_if_idle(self) -> None:
+        """Close a connection on which no request is running or beginning."""
+        if not (self._request_in_progress or self._messages or self._header_began):
+            self.force_close()
 
     def break_off(self) -> None:
         """End the connection at once, so that the client sees that something is missing."""

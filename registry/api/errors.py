@@ -1,7 +1,7 @@
 """The one table from the registry's errors to HTTP (distribution-spec, "Error Codes").
 
-Handlers raise; `reply_to` renders. RANGE_INVALID, PAGINATION_NUMBER_INVALID, TAG_INVALID, UNKNOWN and
-UNAVAILABLE are not in the specification's list: clients know them from other registries.
+Handlers raise; `reply_to` renders. The codes are those of the specification's table. TAG_INVALID was in it
+once, and clients know it; for a 5xx, UNKNOWN and UNAVAILABLE say what no code of the table does.
 """
 
 from registry.api.replies import Reply, json_content
@@ -25,9 +25,9 @@ TABLE: dict[type[errors.RegistryError], Rendered] = {
     errors.UploadUnknown: (404, "BLOB_UPLOAD_UNKNOWN"),
     errors.UploadInvalid: (400, "BLOB_UPLOAD_INVALID"),
     errors.WrongOffset: (416, "BLOB_UPLOAD_INVALID"),
-    errors.RangeInvalid: (416, "RANGE_INVALID"),
-    errors.TooManyRanges: (400, "RANGE_INVALID"),
-    errors.PaginationInvalid: (400, "PAGINATION_NUMBER_INVALID"),
+    errors.RangeInvalid: (416, "SIZE_INVALID"),
+    errors.TooManyRanges: (400, "UNSUPPORTED"),
+    errors.PaginationInvalid: (400, "UNSUPPORTED"),
     errors.PreconditionFailed: (412, "DENIED"),
     errors.DeletionDisabled: (405, "UNSUPPORTED"),
     errors.StillReferenced: (405, "DENIED"),

@@ -54,6 +54,8 @@ class Handler:
     async def _handle(self, http: web.BaseRequest) -> Reply:
         check_fields(http)
         path, _, query = http.raw_path.partition("?")
+        if not path.startswith("/"):
+            path = path_of_absolute(path)
         if self._prefix and path.startswith(f"{self._prefix}/"):
             path = path.removeprefix(self._prefix)
         kind, name, argument = parse_path(path)
@@ -66,6 +68,14 @@ class Handler:
         except (DeletionDisabled, StillReferenced) as error:
             error.allowed = tuple(method for method in methods if method != http.method)
             raise
+
+
+def path_of_absolute(target: str) -> str:
+    """The path of a target in absolute form, which every server must accept (RFC 9112 section 3.2.2)."""
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        raise RequestInvalid("the request target must be a path or an absolute URL")
+    return "/" + rest.partition("/")[2]
 
 
 def check_fields(http: web.BaseRequest) -> None:

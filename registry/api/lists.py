@@ -32,7 +32,7 @@ class ListRoutes:
 
     async def catalog(self, request: Request) -> Reply:
         size = page_size(request.parameter("n"), self._default, self._maximum)
-        names, more = await self._repositories.page(request.parameter("last"), size)
+        names, more = await self._repositories.page(last_of(request), size)
         path = f"{request.origin.prefix}/v2/_catalog"
         return json_content(200, {"repositories": list(names)}, link(path, names, more, size))
 
@@ -40,7 +40,7 @@ class ListRoutes:
         """All tags at once, up to the maximum, unless the client asks for fewer."""
         repository = request.repository
         size = page_size(request.parameter("n"), self._maximum, self._maximum)
-        names, more = await self._tags.page(repository, request.parameter("last"), size)
+        names, more = await self._tags.page(repository, last_of(request), size)
         path = f"{request.origin.prefix}/v2/{repository}/tags/list"
         return json_content(200, {"name": repository, "tags": list(names)}, link(path, names, more, size))
 
@@ -51,8 +51,13 @@ class ListRoutes:
         wanted = request.parameter("n")
         size = None if wanted is None else page_size(wanted, self._maximum, self._maximum)
         # A `+` that was not percent-encoded arrives as a space, which no media type has.
-        types = [value.replace(" ", "+") for value in request.parameters("artifactType") if value]
-        last = request.parameter("last")
+        # Nor does one have a NUL, which no text of PostgreSQL can hold.
+        types = [
+            value.replace(" ", "+").replace("\0", "\N{REPLACEMENT CHARACTER}")
+            for value in request.parameters("artifactType")
+            if value
+        ]
+        last = last_of(request)
         descriptors, more = await self._referrers.page(repository, subject, types, last, size)
         fields = {"OCI-Filters-Applied": "artifactType"} if types else {}
         if more:
@@ -60,6 +65,13 @@ class ListRoutes:
             extra = [("artifactType", value) for value in types]
             fields["Link"] = next_link(path, descriptors[-1].digest, size or self._maximum, extra)
         return content(200, OCI_INDEX, referrers_index(descriptors), fields)
+
+
+def last_of(request: Request) -> str | None:
+    """The parameter `last`, which can be anything. Where a NUL begins, the next name in order is the same
+    as without it, and PostgreSQL takes none."""
+    last = request.parameter("last")
+    return None if last is None else last.partition("\0")[0]
 
 
 def link(path: str, names: Sequence[str], more: bool, size: int) -> dict[str, str]:

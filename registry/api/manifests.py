@@ -47,7 +47,7 @@ class ManifestRoutes:
 
     async def _negotiated(self, request: Request, row: ManifestRow) -> ManifestRow:
         accept = request.headers.getall("Accept", [])
-        if not accept or any(row.media_type in line or "*/*" in line for line in accept):
+        if not accept or any(takes_plainly(line, row.media_type) for line in accept):
             return row
         repository = request.repository
         index = parse_manifest(await self._manifests.body(repository, row), row.media_type)
@@ -92,6 +92,11 @@ class ManifestRoutes:
     async def delete(self, request: Request) -> Reply:
         await self._manifests.delete(request.repository, request.reference)
         return empty(202)
+
+
+def takes_plainly(accept: str, media_type: str) -> bool:
+    """Whether a line of Accept takes a type, as far as can be told without reading it closely: most do."""
+    return (media_type in accept or "*/*" in accept) and "q=0" not in accept
 
 
 @lru_cache(maxsize=8192)

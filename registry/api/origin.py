@@ -75,7 +75,7 @@ class Origins:
         else:
             clients = split(request.headers.getall("X-Forwarded-For", []))
             first = {
-                key: split(request.headers.getall(f"X-Forwarded-{key.capitalize()}", ["-"]))[0]
+                key: split(request.headers.getall(f"X-Forwarded-{key.capitalize()}", [""]))[0]
                 for key in ("proto", "host")
             }
         prefix = request.headers.get("X-Forwarded-Prefix", "").rstrip("/")
