@@ -74,7 +74,7 @@ def _cell(outcome: Outcome, row: Row, server: Server) -> str:
 
 def _ratio(outcome: Outcome, row: Row, peer: str) -> str:
     own, other = outcome.median(row, OWN), outcome.median(row, peer)
-    return f"{own / other:.2f}" if own is not None and other else ""
+    return f"{own / other:.3g}" if own is not None and other else ""
 
 
 def _goal(outcome: Outcome, row: Row, goal: Goal) -> str:
