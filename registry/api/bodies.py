@@ -3,7 +3,7 @@
 import asyncio
 import select
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor
 
 from aiohttp import web
@@ -28,7 +28,7 @@ class Receiver:
     def __init__(self, threads: Executor) -> None:
         self._threads = threads
 
-    async def runs(self, request: web.BaseRequest) -> AsyncIterator[Sequence[bytes]]:
+    async def runs(self, request: web.BaseRequest) -> AsyncGenerator[Sequence[bytes]]:
         """The body as it comes. Raises ConnectionError when the client leaves before its end, and
         RequestInvalid when it is framed wrongly."""
         length = request.content_length
@@ -80,7 +80,7 @@ def receive(inlet: socket.socket, limit: int) -> list[bytes]:
     return run
 
 
-async def parsed_runs(request: web.BaseRequest) -> AsyncIterator[Sequence[bytes]]:
+async def parsed_runs(request: web.BaseRequest) -> AsyncGenerator[Sequence[bytes]]:
     """The body as the HTTP parser hands it on. Raises as `Receiver.runs`."""
     connection = open_connection(request)
     expect_body(request, connection)

@@ -1,7 +1,10 @@
 """One client connection: deadlines for slow peers, and OCI errors for what aiohttp's parser refuses."""
 
 import asyncio
+import fcntl
 import logging
+import struct
+import termios
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -52,12 +55,13 @@ class ConnectionServer(web.Server):
 class Connection(RequestHandler):
     """`waiting` is set while we can't go on without the client: it has to send, or to read."""
 
-    __slots__ = ("_discarding", "_header_began", "_server", "on_lost", "progress", "waiting")
+    __slots__ = ("_discarding", "_header_began", "_server", "_unsent", "on_lost", "progress", "waiting")
 
     def __init__(self, server: ConnectionServer, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._server = server
         self._discarding = False
+        self._unsent = 0
         self._header_began = 0.0
         self.progress = time.monotonic()
         self.waiting = False
@@ -146,9 +150,20 @@ class Connection(RequestHandler):
             and not self._request_in_progress
             and now - self._header_began > self._server.header_seconds
         )
+        if self.waiting:
+            self._note_reading(now)
         if header_overdue or (self.waiting and now - self.progress > self._server.idle_seconds):
             log.info("closing a connection from %s that stands still", self.peername)
             self.break_off()
+
+    def _note_reading(self, now: float) -> None:
+        """A client that reads slowly makes progress long before there is room for more: see how much of
+        what was sent it has not acknowledged (SIOCOUTQ, tcp(7))."""
+        own = cast(asyncio.Transport, self.transport).get_extra_info("socket")
+        (unsent,) = struct.unpack("i", fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(4)))
+        if unsent != self._unsent:
+            self._unsent = unsent
+            self.progress = now
 
     def close_if_idle(self) -> None:
         """Close a connection on which no request is running or beginning."""

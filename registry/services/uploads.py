@@ -7,8 +7,8 @@ synced), then one transaction for the blob, its link and the end of the session.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +39,7 @@ COMPARED = declare("uploads.finish.compared")
 COMMITTED = declare("uploads.finish.committed")
 RECORDED = declare("uploads.finish.recorded")
 
-Runs = AsyncIterable[Sequence[bytes]]
+Runs = AsyncGenerator[Sequence[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +58,18 @@ class Body:
     start: int | None = None
     length: int | None = None
 
-    async def checked(self) -> AsyncIterator[Sequence[bytes]]:
-        """The runs. Raises SizeInvalid when they are not as many bytes as announced."""
+    async def checked(self) -> Runs:
+        """The runs. Raises SizeInvalid when they are not as many bytes as announced.
+
+        To be closed by whoever asks for them: a body that is not wanted to its end must be told so at once.
+        """
         received = 0
-        async for run in self.runs:
-            received += sum(map(len, run))
-            if self.length is not None and received > self.length:
-                raise SizeInvalid(f"Content-Range announces {self.length} bytes, but more came")
-            yield run
+        async with aclosing(self.runs) as runs:
+            async for run in runs:
+                received += sum(map(len, run))
+                if self.length is not None and received > self.length:
+                    raise SizeInvalid(f"Content-Range announces {self.length} bytes, but more came")
+                yield run
         if self.length is not None and received != self.length:
             raise SizeInvalid(f"Content-Range announces {self.length} bytes, but {received} came")
 
@@ -207,7 +211,8 @@ class Uploads:
         with translated_errors():
             upload = await self._driver.begin()
             try:
-                upload = await self._driver.append(upload, body.checked(), running.update, durable=False)
+                async with aclosing(body.checked()) as runs:
+                    upload = await self._driver.append(upload, runs, running.update, durable=False)
                 await self._enter(repository, upload, running.digest(), claimed, None)
             except BaseException as error:
                 # Without effect if the bytes became an object before the index failed: the scrub finds it.
@@ -285,7 +290,8 @@ class Uploads:
         observe = None if held.running is None else held.running.update
         with translated_errors():
             try:
-                return await self._driver.append(held.upload, body.checked(), observe, durable=durable)
+                async with aclosing(body.checked()) as runs:
+                    return await self._driver.append(held.upload, runs, observe, durable=durable)
             except Interrupted as error:
                 if not isinstance(error.__cause__, RegistryError):
                     held.advance(error.upload)

@@ -80,7 +80,7 @@ def test_links_look_as_the_specification_has_them() -> None:
 
 
 @given(
-    st.text(),
+    st.text().map(lambda text: text.lstrip("/")),
     st.text(st.characters(exclude_categories=["Cs"])),
     st.integers(0, 10**9),
     st.lists(st.tuples(st.text(), st.text()).filter(all), max_size=3),
@@ -92,7 +92,7 @@ def test_a_link_is_a_plain_header_and_comes_back(
     match = re.fullmatch(r'<(/[!#-;=?-~]*)>; rel="next"', link)
     assert match is not None
     parts = urlsplit(match[1])
-    assert parts.scheme == parts.netloc == parts.fragment == "" or path.startswith("/")
+    assert parts.scheme == parts.netloc == parts.fragment == ""
     pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
     assert pairs[:2] == [("last", last), ("n", str(n))]
     assert len(pairs) == 2 + len(extra)
