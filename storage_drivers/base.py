@@ -40,10 +40,14 @@ class Upload:
     It is all that a driver needs to carry on, in this process or in another one on another machine, and
     it goes through JSON unchanged. `offset` is the number of bytes that are durable; a driver ignores
     (and may overwrite) whatever lies past it.
+
+    `unwritten` is the exception, and never stored: the last of these bytes, which a driver may leave to
+    the commit that follows an append with `durable=False`.
     """
 
     offset: int = 0
     state: Mapping[str, JsonValue] = field(default_factory=dict)
+    unwritten: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
