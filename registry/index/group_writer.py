@@ -62,29 +62,34 @@ class GroupWriter:
         os.close(self._lock)
 
     def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            group = [first]
-            ended = False
-            while len(group) < LARGEST_GROUP and not self._queue.empty():
-                following = self._queue.get()
-                if following is None:
-                    ended = True
-                    break
-                group.append(following)
-            self._answer(group, self._commit(group))
-            if ended:
-                return
+        ended = False
+        while not ended and (first := self._queue.get()) is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                # Only now: while another process had the lock, more has gathered.
+                group, ended = self._gather(first)
+                outcomes = self._commit(group)
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._answer(group, outcomes)
+
+    def _gather(self, first: Waiting) -> tuple[list[Waiting], bool]:
+        """All that waits now, and whether it is the last."""
+        group = [first]
+        while len(group) < LARGEST_GROUP and not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                return group, True
+            group.append(following)
+        return group, False
 
     def _commit(self, group: list[Waiting]) -> list[Any]:
         """What each change returned or raised. When the commit itself fails, all have failed."""
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             return self._committed(group)
         except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
             self._reconnect()
             return [error] * len(group)
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _committed(self, group: list[Waiting]) -> list[Any]:
         with self._translated_errors():
