@@ -231,8 +231,8 @@ async def test_the_children_of_an_index_must_be_here(client: Client) -> None:
     assert [entry["detail"]["digest"] for entry in answer.errors] == [digest_of(elsewhere)]
 
 
-async def test_a_sparse_index_is_taken_where_that_is_set(registries: Registries) -> None:
-    client = await registries.start(manifests={"sparse_index": True})
+async def test_a_sparse_is_taken_where_that_is_set(registries: Registries) -> None:
+    client = await registries.start(manifests={"sparse": True})
     body = index([image()])
 
     answer = await push_manifest(client, "sparse", body)
@@ -246,7 +246,7 @@ async def test_a_sparse_index_is_taken_where_that_is_set(registries: Registries)
 
 
 async def test_warnings_are_of_a_bounded_length(registries: Registries) -> None:
-    client = await registries.start(manifests={"sparse_index": True})
+    client = await registries.start(manifests={"sparse": True})
     children = [image(annotations={"number": str(number)}) for number in range(200)]
 
     answer = await push_manifest(client, "sparse", index(children))

@@ -1,7 +1,7 @@
 """Uploads: whole in one POST, as POST and PUT, as one stream; their addresses, ends and refusals
 (distribution-spec, end-4 to end-6, end-13, end-14)."""
 
-import re
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -260,8 +260,22 @@ async def test_the_same_blob_again(client: Client, tmp_path: Path) -> None:
     assert len([path for path in (tmp_path / "storage").rglob("*") if path.is_file()]) == 1
 
 
-async def test_sessions_expire(registries: Registries) -> None:
-    client = await registries.start(uploads={"expire_seconds": 1})
-    location = await start_upload(client)
-    assert (await client.get(location)).status == 204
-    assert re.fullmatch(r"[0-9a-f-]{36}", location.rpartition("/")[2].partition(".")[0])
+async def test_a_session_that_nobody_goes_on_with_expires(registries: Registries, tmp_path: Path) -> None:
+    """Registries look for expired sessions when they start, and then every few minutes."""
+    client = await registries.start(uploads={"expire_seconds": 2, "lease_seconds": 0.5})
+    abandoned, alive = await start_upload(client), await start_upload(client)
+    for location in (abandoned, alive):
+        assert (await client.patch(location, CONTENT)).status == 202
+    await asyncio.sleep(2.1)
+    assert (await client.patch(f"{alive.removesuffix('.0')}.{len(CONTENT)}", b"more")).status == 202
+
+    other = await registries.start()
+    async with asyncio.timeout(10):
+        while (await other.get(abandoned)).status == 204:
+            await asyncio.sleep(0.02)
+
+    assert (await client.patch(abandoned, b"x")).refusal == (404, "BLOB_UPLOAD_UNKNOWN")
+    assert (await other.get(alive)).headers["Range"] == f"0-{len(CONTENT) + 3}"
+    async with asyncio.timeout(10):
+        while len([path for path in (tmp_path / "storage").rglob("*") if path.is_file()]) > 1:
+            await asyncio.sleep(0.02)
