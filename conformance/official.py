@@ -121,7 +121,7 @@ def _section(text: str, name: str) -> dict[str, str]:
 def sparse_entrepot() -> Iterator[str]:
     """The URL of an Entrepot that accepts sparse indexes, as the suite's own continuous runs demand."""
     with tempfile.TemporaryDirectory(prefix="official-") as folder:
-        own = start_registry(Path(folder) / "data", environment={"ENTREPOT_MANIFESTS__SPARSE_INDEX": "true"})
+        own = start_registry(Path(folder) / "data", environment={"ENTREPOT_MANIFESTS__SPARSE": "true"})
         try:
             yield own.url
         finally:

@@ -114,7 +114,7 @@ def main() -> int:
         "# The official conformance suite",
         "",
         f"opencontainers/distribution-spec at {commit}, `OCI_VERSION=dev`, `OCI_DATA_SPARSE=true`, against",
-        "registries with an empty store; Entrepot with `manifests.sparse_index` on. A row is as bad as its",
+        "registries with an empty store; Entrepot with `manifests.sparse` on. A row is as bad as its",
         "worst test, and a pass hides a skip, so the single tests are counted as well. Written by",
         "`python -m conformance.report`.",
         "",

@@ -64,7 +64,7 @@ class Registry:
         )
         manifests = Manifests(
             self._index,
-            sparse_index=settings.manifests.sparse_index,
+            sparse=settings.manifests.sparse,
             deletion=settings.deletion.manifests,
             tag_deletion=settings.deletion.tags,
         )

@@ -191,7 +191,7 @@ class UploadSettings(_Section):
         3600, description="how long a finished session answers a repeated PUT"
     )
     lease_seconds: Seconds = Field(
-        120, description="how long the process that writes a session holds it without progress"
+        10, description="how long a session is held for a process that died while it wrote it"
     )
 
 
@@ -207,7 +207,7 @@ class ManifestSettings(_Section):
     """Manifests."""
 
     max_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="the largest accepted")
-    sparse_index: bool = Field(False, description="accept an index whose manifests are not all here")
+    sparse: bool = Field(False, description="accept manifests that cite content which is not here")
     max_tags: int = Field(64, ge=10, le=1000, description="`tag=` parameters in one request")
 
 

@@ -53,9 +53,9 @@ class Pushed:
 class Manifests:
     """Manifests of all repositories. Bytes live in the index; what is immutable is kept in memory."""
 
-    def __init__(self, index: Index, *, sparse_index: bool, deletion: bool, tag_deletion: bool) -> None:
+    def __init__(self, index: Index, *, sparse: bool, deletion: bool, tag_deletion: bool) -> None:
         self._index = index
-        self._sparse_index = sparse_index
+        self._sparse = sparse
         self._deletion = deletion
         self._tag_deletion = tag_deletion
         self._rows: FactCache[tuple[str, str], ManifestRow] = FactCache(index.generation, limit=50_000)
@@ -168,7 +168,7 @@ class Manifests:
         check_sizes((*manifest.blobs, *manifest.children), sizes)
         needed = dict.fromkeys(one.digest for one in (*manifest.required_blobs, *manifest.children))
         missing = tuple(digest for digest in needed if digest not in sizes)
-        if missing and not self._sparse_index:
+        if missing and not self._sparse:
             raise ManifestBlobsUnknown(missing)
         return [blob_id for blob_id, _ in found.values()], missing
 
