@@ -5,7 +5,8 @@ import fcntl
 import multiprocessing
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -33,16 +34,26 @@ class Written:
         self.engine = engine
         self.writer = GroupWriter(engine, self.lock, translated_errors)
 
-    async def together(self, *changes: Change, durable: bool = True) -> list[object]:
-        """Run changes so that they gather while somebody else holds the lock; results and exceptions."""
-        with self.held():
-            warm_up = asyncio.ensure_future(self.writer.run(lambda _: None, durable=False))
-            await asyncio.sleep(0.1)  # the thread has taken that one, and waits for the lock
-            self.statements.clear()
-            running = [asyncio.ensure_future(self.writer.run(change, durable=durable)) for change in changes]
-            await asyncio.sleep(0)
-        await warm_up
-        return await asyncio.gather(*running, return_exceptions=True)
+    async def together(self, *changes: Change, durable: Sequence[bool] = ()) -> list[object]:
+        """Run changes (durable ones unless told) that gather while an earlier one is running; what they
+        return or raise."""
+        running, go_on = threading.Event(), threading.Event()
+
+        def earlier(_: Connection) -> None:
+            running.set()
+            go_on.wait(10)
+
+        first = asyncio.ensure_future(self.writer.run(earlier, durable=False))
+        await asyncio.to_thread(running.wait, 10)
+        waiting = [
+            asyncio.ensure_future(self.writer.run(change, durable=is_durable))
+            for change, is_durable in zip(changes, durable or [True] * len(changes), strict=True)
+        ]
+        await asyncio.sleep(0)  # each has put itself into the queue then
+        self.statements.clear()
+        go_on.set()
+        await first
+        return await asyncio.gather(*waiting, return_exceptions=True)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -132,25 +143,15 @@ async def test_a_commit_that_fails_fails_them_all(written: Written) -> None:
 
 async def test_one_durable_change_makes_its_group_durable(written: Written) -> None:
     """WAL is synced at commit with FULL and not with NORMAL."""
-    await written.writer.run(create("a"), durable=True)
-    assert written.statements.count("PRAGMA synchronous = FULL") >= 1
-    written.statements.clear()
-    await written.writer.run(create("b"), durable=False)
-    assert "PRAGMA synchronous = NORMAL" in written.statements
-    assert "PRAGMA synchronous = FULL" not in written.statements
-
-    with written.held():
-        lazy = [asyncio.ensure_future(written.writer.run(create("c"), durable=False))]
-        await asyncio.sleep(0.1)
-        lazy += [
-            asyncio.ensure_future(written.writer.run(create(f"d{durable}"), durable=durable))
-            for durable in (False, True, False)
-        ]
-        await asyncio.sleep(0)
-        written.statements.clear()
-    await asyncio.gather(*lazy)
-    modes = [statement[-6:].strip("= ") for statement in written.statements if "synchronous" in statement]
-    assert modes[-1] == "FULL"
+    for durable, mode in (
+        ((True, True), "FULL"),
+        ((False, True), "FULL"),
+        ((True, False), "FULL"),
+        ((False, False), "NORMAL"),
+    ):
+        await written.together(create("a"), create("b"), durable=durable)
+        modes = [statement for statement in written.statements if "synchronous" in statement]
+        assert modes == [f"PRAGMA synchronous = {mode}"]
 
 
 async def test_whoever_stops_waiting_hinders_nobody(written: Written) -> None:
