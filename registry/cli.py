@@ -110,16 +110,16 @@ def _load(parsed: argparse.Namespace) -> Loaded:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    from registry.server import listen, serve  # here, so that `entrepot config` starts without a web server
+
     settings = _load(parsed).settings
     _check_storage(settings)
     failed = _prepare(settings)
     if failed:
         return failed
+    sockets = listen(settings)
     print("\n".join(welcome(settings)), flush=True)
-
-    from registry.server import run  # here, so that `entrepot config` starts without a web server
-
-    return run(settings)
+    return serve(settings, sockets)
 
 
 def _migrate(parsed: argparse.Namespace) -> int:
@@ -222,7 +222,7 @@ def welcome(settings: Settings) -> list[str]:
         name = server.listen
     else:
         name = f"localhost:{server.port}"
-    lines = [f"Entrepot starts on http://{server.listen}{server.path_prefix or '/'}, {_workers(settings)}"]
+    lines = [f"Entrepot listens on http://{server.listen}{server.path_prefix or '/'}, {_workers(settings)}"]
     if settings.index.url is None:
         lines.append(f"data lies in {settings.data.absolute()}")
     else:

@@ -32,10 +32,9 @@ QUEUED_GRACE = 0.05
 """Seconds in which connections that the kernel has accepted already are still taken, at the end."""
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code. Raises ConfigError if the port can't be had."""
+def serve(settings: Settings, sockets: list[socket.socket]) -> int:
+    """Serve on what `listen` opened until SIGTERM or SIGINT; returns the exit code."""
     configure_logging(settings.log.level, settings.log.format)
-    sockets = listening_sockets(settings.server.host, settings.server.port, settings.server.workers)
     try:
         Supervised(settings, sockets).run()
     except SystemExit as end:
@@ -43,15 +42,16 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def listening_sockets(host: str, port: int, count: int) -> list[socket.socket]:
-    """`count` sockets on one port. Raises ConfigError, with the reason in plain words."""
+def listen(settings: Settings) -> list[socket.socket]:
+    """A socket for each worker, all on one port. Raises ConfigError, with the reason in plain words."""
+    host, port = settings.server.host, settings.server.port
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         check_free(family, address)
         sockets = []
-        for _ in range(count):
+        for _ in range(settings.server.workers):
             opened = socket.socket(family, kind, protocol)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
