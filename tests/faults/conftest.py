@@ -1,6 +1,6 @@
 """Registries that a test may kill, and that are gone when it ends, however it ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,7 +28,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @contextmanager
-def serving(data: Path, *, workers: int = 1, **settings: str) -> Iterator[RunningRegistry]:
+def serving(
+    data: Path, *, workers: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[RunningRegistry]:
     """A registry for several tests, which must leave it whole; `settings` are of the environment."""
     running = start_registry(data, workers=workers, environment=settings)
     try:

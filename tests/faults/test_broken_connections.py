@@ -16,6 +16,10 @@ from tests.faults.pusher import Pusher, Session, image_of
 from tests.faults.sockets import connect, head
 from tests.support.server import RunningRegistry
 
+pytestmark = pytest.mark.xdist_group(
+    "broken_connections"
+)  # one process, and so one registry, for all of them
+
 CONTENT = random_bytes(900_000)
 DIGEST = digest_of(CONTENT)
 SENT = 600_000

@@ -10,6 +10,8 @@ from tests.faults.conftest import serving
 from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
 from tests.faults.pusher import Pusher, image_of
 
+pytestmark = pytest.mark.xdist_group("lost_answers")  # one process, and so one registry, for all of them
+
 CONTENT = random_bytes(500_000)
 DIGEST = digest_of(CONTENT)
 HALF = 300_000

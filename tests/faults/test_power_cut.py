@@ -16,6 +16,8 @@ from tests.faults.pusher import Pusher, image_of
 from tests.support.server import RunningRegistry, free_port, start_registry
 from tests.support.tools import tool
 
+pytestmark = pytest.mark.xdist_group("power_cut")  # one process, and so one registry, for all of them
+
 LAYER, CONFIG, EXTRA, SPARE = random_bytes(900_000), b'{"traced":true}', random_bytes(5000), random_bytes(700)
 MANIFEST = image_of(CONFIG, LAYER)
 
