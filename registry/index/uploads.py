@@ -88,7 +88,10 @@ TAKE_EXPIRED = Statement(
     .where(
         uploads.c.id.in_(
             select(uploads.c.id)
-            .where(uploads.c.expires_at < bindparam("now"), uploads.c.claim_until < bindparam("now"))
+            .where(
+                uploads.c.expires_at < bindparam("now"),
+                uploads.c.claim.is_(None) | (uploads.c.claim_until < bindparam("now")),
+            )
             .limit(bindparam("limit"))
         )
     )

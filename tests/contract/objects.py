@@ -112,15 +112,6 @@ class ObjectContract:
         assert {entry.location: entry.size for entry in found} == sizes
         assert all(abs(entry.modified - time.time()) < 600 for entry in found)
 
-    async def test_objects_are_seen_by_another_instance(
-        self, driver: StorageDriver, second_driver: StorageDriver
-    ) -> None:
-        location = await put(driver, b"shared")
-        assert await get(second_driver, location) == b"shared"
-        assert await locations(second_driver) == {location}
-        await second_driver.delete(location)
-        assert await locations(driver) == set()
-
     async def test_an_unknown_setting_is_refused(
         self, driver: StorageDriver, settings: Mapping[str, object]
     ) -> None:

@@ -16,11 +16,18 @@ import pytest
 from storage_drivers import StorageDriver
 from tests.contract.model import ModelContract
 from tests.contract.objects import ObjectContract
+from tests.contract.shared import SharedContract
 from tests.contract.uploads import UploadContract
 
 
-class StorageDriverContract(UploadContract, ObjectContract, ModelContract):
+class StorageDriverContract(UploadContract, ObjectContract, ModelContract, SharedContract):
     driver_class: ClassVar[type[StorageDriver]]
+
+    def __init_subclass__(cls) -> None:
+        """A driver that says it shares nothing has none of the tests of sharing."""
+        if not cls.driver_class.shared:
+            for test in filter(lambda name: name.startswith("test_"), vars(SharedContract)):
+                setattr(cls, test, None)
 
     @pytest.fixture
     def settings(self) -> Mapping[str, object]:
@@ -36,8 +43,6 @@ class StorageDriverContract(UploadContract, ObjectContract, ModelContract):
     @pytest.fixture
     async def second_driver(self, settings: Mapping[str, object]) -> AsyncIterator[StorageDriver]:
         """Another instance on the same medium, as another process has it."""
-        if not self.driver_class.shared:
-            pytest.skip(f"a {self.driver_class.name} store belongs to one instance")
         driver = self.driver_class.from_settings(settings)
         yield driver
         await driver.aclose()

@@ -77,16 +77,6 @@ class UploadContract:
         await driver.append(half, runs_of(content[MEBIBYTE:]), observe)
         assert bytes(seen) == content
 
-    async def test_an_upload_goes_on_in_another_instance(
-        self, driver: StorageDriver, second_driver: StorageDriver
-    ) -> None:
-        content = content_of(900_000)
-        upload = through_json(await driver.append(await driver.begin(), runs_of(content[:300_000])))
-        upload = through_json(await second_driver.append(upload, runs_of(content[300_000:])))
-        location = await driver.commit(upload, DIGEST)
-        assert await second_driver.commit(upload, DIGEST) == location
-        assert await get(second_driver, location) == content
-
     async def test_bytes_past_the_offset_are_void_for_an_append(self, driver: StorageDriver) -> None:
         kept, void, added = content_of(1000, 1), content_of(50_000, 2), content_of(20_000, 3)
         upload = await driver.append(await driver.begin(), runs_of(kept))

@@ -78,9 +78,9 @@ def test_any_header_is_an_answer(values: list[str]) -> None:
     "value", ['"' * 500_001, "W/" * 500_000, '"' + "a" * 1_000_000, ", " * 500_000, " " * 1_000_000]
 )
 def test_time_is_linear(value: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     assert not etag_matches([value], ETAG)
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 4
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_one_changed_character_is_seen(text: str, position: int, character: str)
     "text", ["a" * 1_000_000, "a+" * 500_000, "a+" * 500_000 + ":!", "a:" + "b" * 1_000_000 + "!"]
 )
 def test_time_is_linear(text: str) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(DigestInvalid):
         Digest.parse(text)
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 3

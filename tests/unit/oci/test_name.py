@@ -184,7 +184,7 @@ def test_any_text_is_a_tag_or_an_error(text: str) -> None:
 def test_time_is_linear(piece: str) -> None:
     """A pattern that backtracks would need the square of a million steps; the limit of 255 is left out."""
     text = "a" + piece * (1_000_000 // len(piece)) + "!"
-    started = time.monotonic()
+    started = time.thread_time()
     assert name_module._NAME.fullmatch(text) is None
     assert name_module._TAG.fullmatch(text) is None
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 3

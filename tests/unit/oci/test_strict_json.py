@@ -161,7 +161,7 @@ def test_a_depth_of_100_000(body: bytes) -> None:
     ],
 )
 def test_four_mebibytes_of_malice_take_bounded_time(body: bytes) -> None:
-    started = time.monotonic()
+    started = time.thread_time()
     with pytest.raises(ManifestInvalid):
         parse_object(body)
-    assert time.monotonic() - started < 3
+    assert time.thread_time() - started < 6
