@@ -1,5 +1,6 @@
 """Blobs: reading, promising, mounting and deleting them."""
 
+import logging
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -8,11 +9,13 @@ from registry.index import Index, blobs, repositories
 from registry.index.blobs import BlobRow
 from registry.index.engine import Connection
 from registry.oci.digest import Digest, new_hash
-from registry.oci.errors import BlobUnknown, DeletionDisabled, Unavailable
+from registry.oci.errors import BlobUnknown, DeletionDisabled, StorageFull, Unavailable
 from registry.oci.name import RepositoryName
 from registry.services.caches import ByteCache, FactCache
 from registry.services.storage_errors import translated_errors
 from storage_drivers import LocalFile, SignedUrl, StorageDriver
+
+log = logging.getLogger(__name__)
 
 __all__ = ["BlobRow", "Blobs", "LocalFile", "SignedUrl"]
 
@@ -52,8 +55,15 @@ class Blobs:
         now = time.time()
         if row.lease_until - now < self._lease_seconds / 2:  # not on each HEAD: a write costs a sync
             extend = partial(blobs.extend_lease, digest=digest, until=now + self._lease_seconds)
-            if not await self._index.write(extend):
-                raise BlobUnknown(repository, digest)
+            try:
+                promised = await self._index.write(extend)
+            except (StorageFull, Unavailable) as error:
+                # Pulls go on when nothing can be written; the lease that there is has not run out yet, or
+                # the client will be told to push the blob when the manifest comes.
+                log.warning("could not extend the lease on %s: %s", digest, error.message)
+            else:
+                if not promised:
+                    raise BlobUnknown(repository, digest)
         return row
 
     async def small(self, row: BlobRow) -> bytes | None:
