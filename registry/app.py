@@ -32,8 +32,8 @@ from storage_drivers import StorageDriver
 
 log = logging.getLogger(__name__)
 
-SOCKET_THREADS = 16
-"""Large bodies that a process moves at the same moment; what waits for its client needs no thread."""
+SENDING_THREADS = 16
+"""Files that a process sends at the same moment; one that waits for its client needs no thread."""
 
 
 class Registry:
@@ -47,7 +47,7 @@ class Registry:
             settings.storage_settings()
         )
         self._driver = driver
-        self._threads = ThreadPoolExecutor(SOCKET_THREADS, thread_name_prefix="sockets")
+        self._threads = ThreadPoolExecutor(SENDING_THREADS, thread_name_prefix="sendfile")
         uploads = Uploads(
             self._index,
             driver,
@@ -80,7 +80,7 @@ class Registry:
                 manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
             ),
             BlobRoutes(blobs, FileSender(self._threads)),
-            UploadRoutes(uploads, blobs, Receiver(self._threads)),
+            UploadRoutes(uploads, blobs, Receiver()),
             lists,
         )
         origins = Origins(

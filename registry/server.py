@@ -6,6 +6,7 @@ queue of a worker that died is served by the one that takes its place.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,10 @@ from registry.telemetry import configure_logging
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+
+COLLECT_AFTER = (10_000, 20, 20)
+"""Python's collector of cycles: a request makes few, and each look costs more than they do."""
+
 HEARTBEAT = 1.0
 STUCK_AFTER = 120
 """Seconds without a heartbeat after which the supervisor replaces a worker: its event loop hangs."""
@@ -133,6 +138,8 @@ class RegistryWorker(Worker):  # type: ignore[misc]
             loop.add_signal_handler(number, ended.set)
         settings: Settings = self.wsgi
         registry = Registry(settings)
+        gc.freeze()  # what is there now stays to the end: the collector need not look at it again
+        gc.set_threshold(*COLLECT_AFTER)
         for slot, other in enumerate(self.sockets):
             if slot != self.slot:
                 other.close()  # else it would go on listening when its own worker has stopped

@@ -6,11 +6,16 @@ index can point to it without asking again. docs/storage-drivers.md tells how to
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 JsonValue = str | int | None
+
+Run = Iterable[bytes]
+"""Some of an object's bytes. A sequence has them at hand. Anything else is *lazy*: it receives them while
+it is iterated, which blocks. So it is iterated once, in a worker thread, and to its end before the next
+run is asked for."""
 
 Observer = Callable[[Sequence[bytes]], None]
 """Called with each run of buffers, in order, in the thread that stores it: so bytes that are also
@@ -106,7 +111,7 @@ class StorageDriver(ABC):
     async def append(
         self,
         upload: Upload,
-        runs: AsyncIterable[Sequence[bytes]],
+        runs: AsyncIterable[Run],
         observe: Observer | None = None,
         *,
         durable: bool = True,

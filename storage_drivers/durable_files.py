@@ -7,7 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from storage_drivers.base import Observer, Unavailable
@@ -57,6 +57,18 @@ class DurableDirectories:
                 os.mkdir(directory, DIRECTORY_MODE)
             sync_directory(parent)
         self._durable.add(directory)
+
+    def forget(self, directory: str) -> None:
+        """A directory was taken away, perhaps with those above it: look again at the next use."""
+        self._durable = {known for known in self._durable if not directory.startswith(known)}
+
+
+def file_size(path: str) -> int | None:
+    """In bytes; None if there is no such file."""
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return None
 
 
 def open_alone(path: str, *, create: bool) -> int:
@@ -142,20 +154,28 @@ class StagedFile:
         self._start = self._end = self._written_back = offset
         self._descriptor = -1
 
-    def write(self, buffers: Sequence[bytes]) -> None:
-        """Write one run and show it to the observer. Nothing is durable yet."""
+    def write(self, buffers: Sequence[bytes], lazy: Iterable[bytes] = ()) -> None:
+        """Write buffers, then those that come while we wait for them. Nothing is durable yet.
+
+        Each one is observed and dropped before the next comes: it is still in the processor's cache.
+        """
         if self._descriptor < 0:
             self._open()
         try:
-            self._end = write_at(self._descriptor, buffers, self._end)
-            if self._end - self._written_back >= _WRITE_BACK_EVERY:
-                start_write_back(self._descriptor, self._written_back, self._end)
-                self._written_back = self._end
-            if self._observe is not None:
-                self._observe(buffers)
+            self._write(buffers)
+            for buffer in lazy:
+                self._write((buffer,))
         except BaseException:
             self._drop()
             raise
+
+    def _write(self, buffers: Sequence[bytes]) -> None:
+        self._end = write_at(self._descriptor, buffers, self._end)
+        if self._end - self._written_back >= _WRITE_BACK_EVERY:
+            start_write_back(self._descriptor, self._written_back, self._end)
+            self._written_back = self._end
+        if self._observe is not None:
+            self._observe(buffers)
 
     def finish(self, buffers: Sequence[bytes], durable: bool) -> int:
         """Write the last run (it may be empty), make everything durable, and return the new offset."""

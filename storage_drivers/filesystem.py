@@ -31,6 +31,7 @@ from storage_drivers.base import (
     NotFound,
     Object,
     Observer,
+    Run,
     Stat,
     StorageDriver,
     StorageError,
@@ -41,6 +42,7 @@ from storage_drivers.durable_files import (
     DurableDirectories,
     StagedFile,
     cut_back,
+    file_size,
     open_alone,
     sync_directory,
     write_at,
@@ -98,12 +100,13 @@ class FilesystemDriver(StorageDriver):
     async def append(
         self,
         upload: Upload,
-        runs: AsyncIterable[Sequence[bytes]],
+        runs: AsyncIterable[Run],
         observe: Observer | None = None,
         *,
         durable: bool = True,
     ) -> Upload:
-        """While a run is written and observed in a thread, the next one is received.
+        """While a run is written and observed in a thread, the next one is received; a lazy one is received
+        by that thread itself.
 
         Runs that are too small to be worth a thread are gathered; the last one is written in the same
         hop as it is synced.
@@ -115,15 +118,21 @@ class FilesystemDriver(StorageDriver):
         size = 0
         try:
             async for run in runs:
-                held += run
-                size += sum(map(len, run))
-                if size < _RUN:
-                    continue
+                lazy: Run = ()
+                if isinstance(run, Sequence):
+                    held += run
+                    size += sum(map(len, run))
+                    if size < _RUN:
+                        continue
+                else:
+                    lazy = run
                 if flight is not None:
                     await asyncio.wait((flight,))
                     if flight.exception() is not None:
                         break
-                flight, held, size = self._start(staged.write, held), [], 0
+                flight, held, size = self._start(staged.write, held, lazy), [], 0
+                if lazy:
+                    await asyncio.wait((flight,))
         except (Exception, CancelledError) as error:  # noqa: BLE001 - it goes on as the cause of Interrupted
             broken = error
         if flight is not None:
@@ -168,10 +177,11 @@ class FilesystemDriver(StorageDriver):
                 self._directories.ensure(self._staging)
             descriptor = open_alone(staged, create=bool(upload.unwritten) and not offset)
         except FileNotFoundError:
-            if os.path.exists(final):  # an earlier commit came so far, though perhaps not to the syncs
+            if not upload.unwritten and file_size(final) == offset:
+                # An earlier commit of these very bytes came so far, though perhaps not to the syncs.
                 self._sync_names(staged, final, unsynced)
                 return
-            if offset:
+            if offset or os.path.exists(final):
                 raise
             self._directories.ensure(self._staging)
             descriptor = open_alone(staged, create=True)
@@ -185,11 +195,19 @@ class FilesystemDriver(StorageDriver):
             if os.path.exists(final):  # somebody appended once more after the commit: void
                 os.unlink(staged)
             else:
-                os.rename(staged, final)
+                self._rename(staged, final)
             failpoint(RENAMED)
             self._sync_names(staged, final, unsynced)
         finally:
             os.close(descriptor)
+
+    def _rename(self, staged: str, final: str) -> None:
+        try:
+            os.rename(staged, final)
+        except FileNotFoundError:  # somebody tidied an empty folder away
+            self._directories.forget(os.path.dirname(final))
+            self._directories.ensure(os.path.dirname(final))
+            os.rename(staged, final)
 
     def _sync_names(self, staged: str, final: str, unsynced: bool) -> None:
         self._directories.ensure(os.path.dirname(final))

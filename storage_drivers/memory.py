@@ -1,5 +1,6 @@
 """Objects in the memory of one process: for tests and for registries that may forget."""
 
+import asyncio
 import secrets
 import time
 from asyncio import CancelledError
@@ -12,6 +13,7 @@ from storage_drivers.base import (
     NotFound,
     Object,
     Observer,
+    Run,
     Stat,
     StorageDriver,
     Unavailable,
@@ -51,7 +53,7 @@ class MemoryDriver(StorageDriver):
     async def append(
         self,
         upload: Upload,
-        runs: AsyncIterable[Sequence[bytes]],
+        runs: AsyncIterable[Run],
         observe: Observer | None = None,
         *,
         durable: bool = True,
@@ -59,9 +61,10 @@ class MemoryDriver(StorageDriver):
         staged = self._staged_up_to_offset(upload)
         try:
             async for run in runs:
+                buffers = run if isinstance(run, Sequence) else await asyncio.to_thread(list, run)
                 if observe is not None:
-                    observe(run)
-                for buffer in run:
+                    observe(buffers)
+                for buffer in buffers:
                     staged += buffer
         except (Exception, CancelledError) as error:
             raise Interrupted(Upload(len(staged), upload.state)) from error

@@ -1,10 +1,8 @@
 """Reading the bodies of requests."""
 
-import asyncio
 import select
 import socket
-from collections.abc import AsyncGenerator, Sequence
-from concurrent.futures import Executor
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 
 from aiohttp import web
 from aiohttp.http_exceptions import PayloadEncodingError
@@ -15,26 +13,30 @@ from registry.api.replies import open_connection
 from registry.api.sockets import duplicate, soon, until_ready
 from registry.oci.errors import ManifestTooLarge, RequestInvalid
 
+Run = Iterable[bytes]
+"""As storage_drivers.Run has it."""
+
 LARGE = 1024 * 1024
 """Bytes from which a body of known length is received by a thread, past the HTTP parser."""
 
-RUN = 1024 * 1024
-"""Bytes that are handed on at once."""
+TURN = 8 * 1024 * 1024
+"""Bytes after which a thread that receives gives way to others, however fast the client is."""
+
+PART = 256 * 1024
+"""Bytes received at once, and those that the kernel gathers before it wakes anybody: few enough to stay in
+the processor's cache until they are hashed and written."""
 
 
 class Receiver:
     """Receives the bodies of uploads. Large ones take the short way: see registry.api.sockets."""
 
-    def __init__(self, threads: Executor) -> None:
-        self._threads = threads
-
-    async def runs(self, request: web.BaseRequest) -> AsyncGenerator[Sequence[bytes]]:
-        """The body as it comes. Raises ConnectionError when the client leaves before its end, and
-        RequestInvalid when it is framed wrongly."""
+    async def runs(self, request: web.BaseRequest) -> AsyncGenerator[Run]:
+        """The body as it comes; of a large one, lazy runs. Raises ConnectionError when the client leaves
+        before its end, and RequestInvalid when it is framed wrongly."""
         length = request.content_length
         if length is None or length < LARGE:  # or chunked: only the parser can tell where that ends
-            async for run in parsed_runs(request):
-                yield run
+            async for parsed in parsed_runs(request):
+                yield parsed
             return
         connection = open_connection(request)
         expect_body(request, connection)
@@ -44,40 +46,59 @@ class Receiver:
             if first:
                 yield (first,)
             with duplicate(connection) as inlet:
-                loop = asyncio.get_running_loop()
                 while left:
-                    run = await loop.run_in_executor(self._threads, receive, inlet, min(RUN, left))
-                    if run:
-                        left -= sum(map(len, run))
-                        yield run
-                    else:
-                        await until_ready(connection, inlet, to_read=True)
+                    wake_from(inlet, min(left, PART))
+                    await until_ready(connection, inlet, to_read=True)
+                    run = DirectRun(inlet, min(left, TURN))
+                    yield run
+                    left -= run.received()
+                wake_from(inlet, 1)
         finally:
             connection.end_direct(request.content, complete=not left)
 
 
-def receive(inlet: socket.socket, limit: int) -> list[bytes]:
-    """In a thread: up to `limit` bytes, as many as come without long waiting; perhaps none.
+class DirectRun:
+    """A lazy run: whoever iterates it, in a thread, receives up to `limit` bytes from the client, as many
+    as come without long waiting."""
 
-    Raises ConnectionResetError when the client has closed the connection.
-    """
-    ready = select.poll()
-    ready.register(inlet, select.POLLIN)
-    run: list[bytes] = []
-    while limit:
-        try:
-            part = inlet.recv(limit)
-        except BlockingIOError:
-            if not soon(ready):
-                break
-            continue
-        if not part:
-            if run:
-                break  # what came is kept; the next call tells
+    def __init__(self, inlet: socket.socket, limit: int) -> None:
+        self._inlet = inlet
+        self._left = limit
+        self._limit = limit
+        self._state = "new"
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._state = "begun"
+        ready = select.poll()
+        ready.register(self._inlet, select.POLLIN)
+        closed = False
+        while self._left and not closed:
+            try:
+                part = self._inlet.recv(min(self._left, PART))
+            except BlockingIOError:
+                if not soon(ready):
+                    break
+            except ConnectionError:
+                closed = True
+            else:
+                closed = not part
+                self._left -= len(part)
+                yield part
+        self._state = "closed" if closed else "ended"
+
+    def received(self) -> int:
+        """How many bytes came. Raises ConnectionResetError if the client has closed the connection; what
+        came before it did is kept."""
+        if self._state == "closed":
             raise ConnectionResetError("the client left in the middle of the body")
-        run.append(part)
-        limit -= len(part)
-    return run
+        if self._state != "ended":
+            raise RuntimeError("the next run was asked for before this one was iterated to its end")
+        return self._limit - self._left
+
+
+def wake_from(inlet: socket.socket, count: int) -> None:
+    """Have the kernel wake nobody before `count` bytes are there, or the end (SO_RCVLOWAT, socket(7))."""
+    inlet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
 
 async def parsed_runs(request: web.BaseRequest) -> AsyncGenerator[Sequence[bytes]]:
@@ -86,7 +107,7 @@ async def parsed_runs(request: web.BaseRequest) -> AsyncGenerator[Sequence[bytes
     expect_body(request, connection)
     body = request.content
     while True:
-        connection.waiting = True
+        connection.wait_for_client()
         try:
             chunk = await body.readany()
         except (RequestPayloadError, PayloadEncodingError) as error:

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import logging
-import struct
 import termios
 import time
 from collections.abc import Callable
@@ -55,13 +54,13 @@ class ConnectionServer(web.Server):
 class Connection(RequestHandler):
     """`waiting` is set while we can't go on without the client: it has to send, or to read."""
 
-    __slots__ = ("_discarding", "_header_began", "_server", "_unsent", "on_lost", "progress", "waiting")
+    __slots__ = ("_discarding", "_header_began", "_queues", "_server", "on_lost", "progress", "waiting")
 
     def __init__(self, server: ConnectionServer, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
         self._server = server
         self._discarding = False
-        self._unsent = 0
+        self._queues = b""
         self._header_began = 0.0
         self.progress = time.monotonic()
         self.waiting = False
@@ -127,9 +126,14 @@ class Connection(RequestHandler):
             raise ConnectionResetError("the client has gone")
         self.transport.write(data)
 
+    def wait_for_client(self) -> None:
+        """From now on the client is waited for, and the idle limit runs."""
+        self.progress = time.monotonic()
+        self.waiting = True
+
     async def drained(self) -> None:
         """Wait until the client has read so much that more may be written. Raises ConnectionResetError."""
-        self.waiting = True
+        self.wait_for_client()
         try:
             await self._drain_helper()
         finally:
@@ -157,12 +161,14 @@ class Connection(RequestHandler):
             self.break_off()
 
     def _note_reading(self, now: float) -> None:
-        """A client that reads slowly makes progress long before there is room for more: see how much of
-        what was sent it has not acknowledged (SIOCOUTQ, tcp(7))."""
-        own = cast(asyncio.Transport, self.transport).get_extra_info("socket")
-        (unsent,) = struct.unpack("i", fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(4)))
-        if unsent != self._unsent:
-            self._unsent = unsent
+        """A slow client makes progress long before the kernel wakes us: see how much of what was sent it has
+        not acknowledged, and how much it sent that waits for more (SIOCOUTQ and SIOCINQ, tcp(7))."""
+        number = cast(asyncio.Transport, self.transport).get_extra_info("socket").fileno()
+        queues = fcntl.ioctl(number, termios.TIOCOUTQ, bytes(4)) + fcntl.ioctl(
+            number, termios.FIONREAD, bytes(4)
+        )
+        if queues != self._queues:
+            self._queues = queues
             self.progress = now
 
     def close_if_idle(self) -> None:

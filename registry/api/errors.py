@@ -23,7 +23,6 @@ TABLE: dict[type[errors.RegistryError], Rendered] = {
     errors.ManifestBlobsUnknown: (400, "MANIFEST_BLOB_UNKNOWN"),
     errors.TooManyTags: (414, "UNSUPPORTED"),
     errors.UploadUnknown: (404, "BLOB_UPLOAD_UNKNOWN"),
-    errors.UploadInvalid: (400, "BLOB_UPLOAD_INVALID"),
     errors.WrongOffset: (416, "BLOB_UPLOAD_INVALID"),
     errors.RangeInvalid: (416, "SIZE_INVALID"),
     errors.TooManyRanges: (400, "UNSUPPORTED"),

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from registry.api.connection import Connection
 from registry.api.replies import Reply, open_connection
-from registry.api.sockets import duplicate, soon, until_ready
+from registry.api.sockets import duplicate, in_thread, soon, until_ready
 from registry.oci.errors import Unavailable
 
 TURN = 64 * 1024 * 1024
@@ -75,9 +75,8 @@ class FileSender:
         start: int,
         stop: int,
     ) -> None:
-        loop = asyncio.get_running_loop()
         while head or start < stop:
-            head, start = await loop.run_in_executor(self._threads, push, outlet, head, file, start, stop)
+            head, start = await in_thread(self._threads, push, outlet, head, file, start, stop)
             if connection.transport is None:
                 raise ConnectionResetError("the client has gone")
             connection.progress = time.monotonic()

@@ -1,5 +1,6 @@
 """`/v2/<name>/manifests/<reference>` (distribution-spec, end-2, end-7, end-7b, end-9)."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -19,6 +20,10 @@ WARNING_LIMIT = 4096
 """Bytes of all warnings of an answer (distribution-spec, "Warnings")."""
 
 
+CHILDREN_KEPT = 1024
+"""Answers of the negotiation that are remembered: an index never changes."""
+
+
 class ManifestRoutes:
     """Handlers for manifests. `max_tags` counts the `tag=` parameters of a push."""
 
@@ -26,6 +31,7 @@ class ManifestRoutes:
         self._manifests = manifests
         self._max_bytes = max_bytes
         self._max_tags = max_tags
+        self._children: dict[tuple[str, ...], Digest | None] = {}
 
     async def get(self, request: Request) -> Reply:
         """GET and HEAD. By tag, an old client that takes no index may get the image for linux/amd64."""
@@ -50,9 +56,14 @@ class ManifestRoutes:
         if not accept or any(takes_plainly(line, row.media_type) for line in accept):
             return row
         repository = request.repository
-        index = parse_manifest(await self._manifests.body(repository, row), row.media_type)
-        child = platform_child(index, accept)
-        return row if child is None else await self._manifests.find(repository, child.digest)
+        key = (row.digest, *accept)
+        if key not in self._children:
+            body = await self._manifests.body(repository, row)
+            if len(self._children) >= CHILDREN_KEPT:
+                self._children.clear()
+            self._children[key] = await asyncio.to_thread(child_digest, body, row.media_type, accept)
+        digest = self._children[key]
+        return row if digest is None else await self._manifests.find(repository, digest)
 
     async def put(self, request: Request) -> Reply:
         repository = request.repository
@@ -92,6 +103,12 @@ class ManifestRoutes:
     async def delete(self, request: Request) -> Reply:
         await self._manifests.delete(request.repository, request.reference)
         return empty(202)
+
+
+def child_digest(index: bytes, media_type: str, accept: Sequence[str]) -> Digest | None:
+    """The image of an index that a client which takes no indexes gets, if it has one for it."""
+    child = platform_child(parse_manifest(index, media_type), accept)
+    return None if child is None else child.digest
 
 
 def takes_plainly(accept: str, media_type: str) -> bool:

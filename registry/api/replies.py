@@ -94,6 +94,7 @@ class Reply:
         else:
             connection.write(head)
             connection.write(body)
+        if connection.writing_paused:  # the client does not read: it gets no more before it does
             await connection.drained()
 
     async def write_eof(self) -> None:

@@ -10,10 +10,14 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from registry.api.connection import Connection
+
+Result = TypeVar("Result")
 
 PATIENCE = 5
 """Milliseconds that a thread waits for the client before it gives way to others."""
@@ -35,9 +39,24 @@ def soon(ready: select.poll) -> bool:
     return bool(ready.poll(PATIENCE))
 
 
+async def in_thread(threads: Executor, step: Callable[..., Result], *arguments: object) -> Result:
+    """Run a step in a thread. Being cancelled waits for it: it works on descriptors that are closed next,
+    and whose numbers somebody else gets."""
+    future = asyncio.get_running_loop().run_in_executor(threads, step, *arguments)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((future,))
+        raise
+
+
 async def until_ready(connection: Connection, second: socket.socket, *, to_read: bool) -> None:
     """Wait until the client has sent, or has read, something. Raises ConnectionResetError at the end of
     the connection."""
+    if connection.transport is None:
+        raise ConnectionResetError("the client has gone")
     loop = asyncio.get_running_loop()
     waiter: asyncio.Future[None] = loop.create_future()
 
@@ -48,7 +67,7 @@ async def until_ready(connection: Connection, second: socket.socket, *, to_read:
     add, remove = (loop.add_reader, loop.remove_reader) if to_read else (loop.add_writer, loop.remove_writer)
     add(second.fileno(), wake)
     connection.on_lost = wake  # the duplicate keeps the socket open, so it would not notice by itself
-    connection.waiting = True
+    connection.wait_for_client()
     try:
         await waiter
     finally:

@@ -119,7 +119,9 @@ class UploadRoutes:
             raise SizeInvalid(
                 f"Content-Range {first}-{last} is {length} bytes long, Content-Length says {declared}"
             )
-        return Body(self._receiver.runs(request.http), start=first, length=length)
+        return Body(
+            self._receiver.runs(request.http), start=first, length=length if declared is None else None
+        )
 
 
 def parse_address(request: Request) -> Address:

@@ -1,4 +1,4 @@
-"""The tables of the metadata index, as DESIGN section 4 of docs/architecture.md explains them.
+"""The tables of the metadata index, see docs/architecture.md.
 
 Times are seconds since the epoch. Names and digests sort by byte on every database.
 """

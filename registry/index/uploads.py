@@ -59,6 +59,8 @@ CLAIM = Statement(
 
 CLAIMED = update(uploads).where(uploads.c.id == bindparam("upload"), uploads.c.claim == bindparam("claimant"))
 
+EXISTS = Statement(select(uploads.c.id).where(uploads.c.id == bindparam("upload")))
+
 RENEW = Statement(CLAIMED.values(claim_until=bindparam("until")))
 
 ADVANCE = Statement(
@@ -135,11 +137,13 @@ def find(connection: Connection, repository: str, upload_id: str) -> UploadRow |
 
 def claim(
     connection: Connection, repository: str, upload_id: str, claimant: str, now: float, until: float
-) -> UploadRow | None:
+) -> tuple[UploadRow | None, bool]:
     """Make a running session the claimant's, unless somebody else holds it.
 
-    The row as it is then: the caller looks whether `claim` is its own. None: no such session.
+    The row as it is then: the caller looks whether `claim` is its own. None: no such session. And whether
+    the claim was taken from somebody who did not renew it.
     """
+    before = find(connection, repository, upload_id)
     values = {
         "upload": upload_id,
         "of_repository": repository,
@@ -148,7 +152,14 @@ def claim(
         "until": until,
     }
     row = CLAIM.first(connection, values)
-    return find(connection, repository, upload_id) if row is None else upload_row(row)
+    if row is None:
+        return before, False
+    return upload_row(row), before is not None and before.claim is not None
+
+
+def exists(connection: Connection, upload_id: str) -> bool:
+    """Whether a session has not been removed."""
+    return EXISTS.scalar(connection, {"upload": upload_id}) is not None
 
 
 def renew_claim(connection: Connection, upload_id: str, claimant: str, until: float) -> bool:

@@ -89,10 +89,6 @@ class UploadUnknown(RegistryError):
         super().__init__("no such upload session; start a new one with POST", {"upload": upload_id})
 
 
-class UploadInvalid(RegistryError):
-    """The upload was asked to do what it can't."""
-
-
 class WrongOffset(RegistryError):
     """The bytes do not start where the session ends. Nothing was taken; `offset` is the session's end."""
 

@@ -58,8 +58,8 @@ class Blobs:
             try:
                 promised = await self._index.write(extend)
             except (StorageFull, Unavailable) as error:
-                # Pulls go on when nothing can be written; the lease that there is has not run out yet, or
-                # the client will be told to push the blob when the manifest comes.
+                # Pulls go on when nothing can be written. A client that relies on a promise which could
+                # not be kept is told so when the manifest comes.
                 log.warning("could not extend the lease on %s: %s", digest, error.message)
             else:
                 if not promised:

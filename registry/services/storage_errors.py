@@ -14,6 +14,6 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except NoSpace as error:
-        raise StorageFull("the storage has no room left; the bytes that came so far are kept") from error
+        raise StorageFull("the storage has no room left") from error
     except StorageError as error:
         raise Unavailable("the storage can't be used now") from error

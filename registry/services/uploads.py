@@ -1,13 +1,15 @@
 """Uploads: sessions from POST to PUT, and the whole upload in one POST.
 
-The order of durability: bytes staged and synced, digest compared, object committed (renamed, directories
-synced), then one transaction for the blob, its link and the end of the session.
+The order of durability: bytes staged, digest compared, object committed (synced, renamed, directories
+synced), then one transaction for the blob, its link and the end of the session. Where the digest can't be
+known without reading, the object is committed first and read back; until it has been, no row points to it.
 """
 
 import asyncio
+import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,8 +30,10 @@ from registry.oci.name import RepositoryName
 from registry.services.hashing import HashMemory, RunningHash
 from registry.services.storage_errors import translated_errors
 from registry.services.upload_claims import UploadClaims
-from storage_drivers import Interrupted, NotFound, StorageDriver, Upload
+from storage_drivers import Interrupted, NotFound, Run, StorageDriver, Upload
 from storage_drivers.failpoints import declare, failpoint
+
+log = logging.getLogger(__name__)
 
 STARTED = declare("uploads.start.recorded")
 CLAIMED = declare("uploads.append.claimed")
@@ -39,7 +43,7 @@ COMPARED = declare("uploads.finish.compared")
 COMMITTED = declare("uploads.finish.committed")
 RECORDED = declare("uploads.finish.recorded")
 
-Runs = AsyncGenerator[Sequence[bytes]]
+Runs = AsyncGenerator[Run]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The bytes of one request. `start` is where they belong, `length` how many are announced, if known."""
+    """The bytes of one request. `start` is where they belong. `length` is how many are announced, where the
+    runs could be more or fewer; such runs are sequences."""
 
     runs: Runs
     start: int | None = None
@@ -66,9 +71,10 @@ class Body:
         received = 0
         async with aclosing(self.runs) as runs:
             async for run in runs:
-                received += sum(map(len, run))
-                if self.length is not None and received > self.length:
-                    raise SizeInvalid(f"Content-Range announces {self.length} bytes, but more came")
+                if self.length is not None:
+                    received += sum(map(len, run))
+                    if received > self.length:
+                        raise SizeInvalid(f"Content-Range announces {self.length} bytes, but more came")
                 yield run
         if self.length is not None and received != self.length:
             raise SizeInvalid(f"Content-Range announces {self.length} bytes, but {received} came")
@@ -235,19 +241,25 @@ class Uploads:
         while rows := await self._index.write(partial(uploads.take_expired, now=time.time(), limit=100)):
             for row in rows:
                 if row.finished is None:
-                    await self._drop(row)
+                    try:
+                        await self._drop(row)
+                    except RegistryError as error:  # bytes that no row knows are the scrub's
+                        log.warning("could not drop the bytes of upload %s: %s", row.id, error.message)
             count += len(rows)
         return count
 
     @asynccontextmanager
     async def _held(self, repository: RepositoryName, upload_id: str) -> AsyncIterator[Held]:
         """Hold a session, and note in the index what became of it. One that has ended comes `ended`."""
-        async with self._claims.claimed(repository, upload_id) as row:
+        async with self._claims.claimed(repository, upload_id) as (row, taken_over):
             if row.finished is not None:
                 yield Held(row, None, ended=True)
                 return
             before = row.offset
             held = Held(row, self._hashes.take(row.id, row.algorithm, row.offset))
+            if taken_over:
+                # Whoever had it may have written since. So no hash is believed; the end reads all again.
+                held = Held(row._replace(prefix_digest=None), None)
             try:
                 yield held
             except BaseException:
@@ -259,19 +271,24 @@ class Uploads:
                 raise UploadUnknown(upload_id)
 
     async def _give_back(self, held: Held, before: int) -> bool:
-        """Note what is durable, and let go. False: the session was cancelled meanwhile, and is dropped."""
+        """Note what is durable, and let go. False: the session is not ours any more.
+
+        Then its bytes are dropped if it was cancelled; if somebody else has taken it over, they are theirs.
+        """
         row = held.row
-        advance = partial(
-            uploads.advance,
-            upload_id=row.id,
-            claimant=str(row.claim),
-            offset=row.offset,
-            state=row.state,
-            prefix_digest=held.digest_of(held.upload),
-            expires_at=time.time() + self._expire_seconds,
-        )
-        if not await self._index.write(advance, durable=row.offset != before):
+        expires_at = time.time() + self._expire_seconds
+
+        def change(connection: Connection) -> tuple[bool, bool]:
+            digest = held.digest_of(held.upload)
+            noted = uploads.advance(
+                connection, row.id, str(row.claim), row.offset, row.state, digest, expires_at
+            )
+            return noted, noted or uploads.exists(connection, row.id)
+
+        noted, exists = await self._index.write(change, durable=row.offset != before)
+        if not exists:
             await self._drop(row)
+        if not noted:
             return False
         if held.running is not None and held.running.count == row.offset:
             self._hashes.keep(row.id, held.running)
@@ -322,9 +339,11 @@ class Uploads:
         if not verified:
             actual = await self._digest_of(location, size, claimed.algorithm)
             if actual != claimed:
-                await self._refuse(repository, held)
-                with translated_errors():
-                    await self._driver.delete(location)
+                try:
+                    await self._refuse(repository, held)
+                finally:
+                    with translated_errors():
+                        await self._driver.delete(location)
                 raise DigestMismatch(claimed, actual)
         failpoint(COMMITTED)
         now = time.time()

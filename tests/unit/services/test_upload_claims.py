@@ -55,7 +55,7 @@ async def test_a_claim_is_held_and_given_back(index: Index) -> None:
     await open_session(index)
     claims = UploadClaims(index, LEASE)
     for offset in (5, 7):
-        async with claims.claimed("a", UPLOAD) as row:
+        async with claims.claimed("a", UPLOAD) as (row, _):
             assert row.claim is not None
             assert (await stored(index)).claim == row.claim
             assert await advance(index, row, offset)
@@ -78,7 +78,7 @@ async def test_a_session_that_is_not_there(index: Index) -> None:
 async def test_the_second_of_one_process_is_told_at_once(index: Index) -> None:
     await open_session(index)
     claims = UploadClaims(index, 100)
-    async with claims.claimed("a", UPLOAD) as row:
+    async with claims.claimed("a", UPLOAD) as (row, _):
         began = time.monotonic()
         with pytest.raises(WrongOffset) as refusal:
             async with claims.claimed("a", UPLOAD):
@@ -90,7 +90,7 @@ async def test_the_second_of_one_process_is_told_at_once(index: Index) -> None:
 
 async def test_the_second_of_another_process_is_told_when_the_first_shows_life(index: Index) -> None:
     await open_session(index)
-    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, _):
         with pytest.raises(WrongOffset):
             async with UploadClaims(index, LEASE).claimed("a", UPLOAD):
                 raise AssertionError("it is held")
@@ -99,7 +99,7 @@ async def test_the_second_of_another_process_is_told_when_the_first_shows_life(i
 
 async def test_a_claim_is_renewed_as_long_as_it_is_held(index: Index) -> None:
     await open_session(index)
-    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, _):
         for _ in range(3):
             await asyncio.sleep(LEASE)
             now = await stored(index)
@@ -122,18 +122,35 @@ async def test_the_claim_of_a_dead_process_is_taken_over_when_its_time_is_over(i
         )
     )
 
-    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, taken_over):
         assert time.time() >= died_at + LEASE
+        assert taken_over
         assert await advance(index, row, 3)
+    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (_, taken_over):
+        assert not taken_over
+
+
+async def test_whoever_loses_a_claim_is_stopped(index: Index) -> None:
+    """A paused process, or one that could not reach the index, must not write on."""
+    await open_session(index)
+    with pytest.raises(asyncio.CancelledError):
+        async with UploadClaims(index, LEASE).claimed("a", UPLOAD):
+            thief = partial(uploads.claim, repository="a", upload_id=UPLOAD, claimant="thief")
+            later = time.time() + 1000
+            row, taken_over = await index.write(partial(thief, now=later, until=later))
+            assert row is not None
+            assert (row.claim, taken_over) == ("thief", True)
+            await asyncio.sleep(10 * LEASE)
+    assert (await stored(index)).claim == "thief"
 
 
 async def test_whoever_wakes_up_too_late_changes_nothing(index: Index) -> None:
     await open_session(index)
     now = time.time()
     claim = partial(uploads.claim, repository="a", upload_id=UPLOAD)
-    paused = await index.write(partial(claim, claimant="paused", now=now, until=now - 1))
+    paused, _ = await index.write(partial(claim, claimant="paused", now=now, until=now - 1))
     assert paused is not None
-    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, _):
         assert row.claim != "paused"
         renew = partial(uploads.renew_claim, upload_id=UPLOAD, claimant="paused", until=now + 1000)
         assert not await index.write(renew)
@@ -150,11 +167,11 @@ async def test_whoever_wakes_up_too_late_changes_nothing(index: Index) -> None:
 async def test_a_finished_session_is_shown_and_not_held(index: Index) -> None:
     await open_session(index)
     claims = UploadClaims(index, LEASE)
-    async with claims.claimed("a", UPLOAD) as row:
+    async with claims.claimed("a", UPLOAD) as (row, _):
         finish = partial(uploads.finish, upload_id=UPLOAD, claimant=str(row.claim), digest="sha256:0")
         assert await index.write(partial(finish, expires_at=time.time() + 1000))
 
-    async with claims.claimed("a", UPLOAD) as first, claims.claimed("a", UPLOAD) as second:
+    async with claims.claimed("a", UPLOAD) as (first, _), claims.claimed("a", UPLOAD) as (second, _):
         assert first.finished == second.finished == "sha256:0"
         assert (await stored(index)).claim is None
 
@@ -167,7 +184,7 @@ async def test_a_failure_ends_the_renewal(index: Index) -> None:
         async with claims.claimed("a", UPLOAD):
             raise LookupError("the client left")
 
-    async with asyncio.timeout(20 * LEASE), UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+    async with asyncio.timeout(20 * LEASE), UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, _):
         assert row.claim is not None
 
 
@@ -183,7 +200,7 @@ async def test_an_index_that_fails_for_a_moment_does_not_cost_the_claim(
             raise Unavailable("the index can't be used now")
         return await write(change, durable=durable)  # type: ignore[arg-type]
 
-    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+    async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, _):
         with patch.object(index, "write", sometimes):
             await asyncio.sleep(1.5 * LEASE)
         assert (await stored(index)).claim_until > time.time()
@@ -199,7 +216,7 @@ async def test_of_many_claimants_one_holds(index: Index) -> None:
     async def one() -> str:
         nonlocal holding, most
         try:
-            async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as row:
+            async with UploadClaims(index, LEASE).claimed("a", UPLOAD) as (row, _):
                 holding += 1
                 most = max(most, holding)
                 await asyncio.sleep(LEASE)
