@@ -9,12 +9,14 @@ import fcntl
 import os
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sqlalchemy import Connection, Engine
+
+from registry.oci.errors import Unavailable
 
 Result = TypeVar("Result")
 
@@ -43,19 +45,29 @@ class GroupWriter:
         # SQLite's own lock is polled with growing sleeps; this one wakes the next process at once.
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._connection: Connection | None = None
+        self._closed = False
+        self._entering = threading.Lock()  # nothing may enter the queue behind the mark of its end
         self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
         self._thread.start()
 
     async def run(self, change: Callable[[Connection], Result], *, durable: bool) -> Result:
-        """See Index.write."""
+        """See Index.write. Raises Unavailable when the writer was closed."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Result] = loop.create_future()
-        self._queue.put(Waiting(change, durable, loop, future))
-        return await future
+        future: asyncio.Future[Any] = loop.create_future()
+        with self._entering:
+            if self._closed:
+                raise Unavailable("the index is closed: this process is ending")
+            self._queue.put(Waiting(change, durable, loop, future))
+        outcome = await future
+        if isinstance(outcome, Exception):
+            raise outcome
+        return cast(Result, outcome)
 
     def close(self) -> None:
         """End the thread after what waits now."""
-        self._queue.put(None)
+        with self._entering:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         if self._connection is not None:
             self._connection.close()
@@ -64,32 +76,43 @@ class GroupWriter:
     def _work(self) -> None:
         ended = False
         while not ended and (first := self._queue.get()) is not None:
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            group = [first]
+            outcomes: list[Any]
             try:
-                # Only now: while another process had the lock, more has gathered.
-                group, ended = self._gather(first)
-                outcomes = self._commit(group)
-            finally:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
-            self._answer(group, outcomes)
+                with self._locked():
+                    # Only now: while another process had the lock, more has gathered.
+                    ended = self._gather(group)
+                    outcomes = self._commit(group)
+            except BaseException as error:  # noqa: BLE001 - everyone who waits is told; others go on
+                outcomes = [failure(error)] * len(group)
+            for waiting, outcome in zip(group, outcomes, strict=True):
+                deliver(waiting, outcome)
 
-    def _gather(self, first: Waiting) -> tuple[list[Waiting], bool]:
-        """All that waits now, and whether it is the last."""
-        group = [first]
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from writing. Raises OSError."""
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _gather(self, group: list[Waiting]) -> bool:
+        """Add all that waits now; whether that is the last."""
         while len(group) < LARGEST_GROUP and not self._queue.empty():
             following = self._queue.get()
             if following is None:
-                return group, True
+                return True
             group.append(following)
-        return group, False
+        return False
 
     def _commit(self, group: list[Waiting]) -> list[Any]:
-        """What each change returned or raised. When the commit itself fails, all have failed."""
+        """What each change returned or raised. Raises when the commit itself fails: then all have failed."""
         try:
             return self._committed(group)
-        except Exception as error:  # noqa: BLE001 - handed to everyone who waits, none of it is lost
-            self._reconnect()
-            return [error] * len(group)
+        except BaseException:
+            self._disconnect()
+            raise
 
     def _committed(self, group: list[Waiting]) -> list[Any]:
         with self._translated_errors():
@@ -105,12 +128,15 @@ class GroupWriter:
             run("COMMIT")
             return outcomes
 
-    def _reconnect(self) -> None:
+    def _disconnect(self) -> None:
         """Whatever state a failed commit left the connection in, the next group starts with a new one."""
-        if self._connection is not None:
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            connection.invalidate()
+        finally:
+            connection.close()
 
     def _attempt(
         self, connection: Connection, run: Callable[[str], object], change: Callable[[Connection], Any]
@@ -125,15 +151,22 @@ class GroupWriter:
         run("RELEASE change")
         return outcome
 
-    @staticmethod
-    def _answer(group: list[Waiting], outcomes: list[Any]) -> None:
-        def deliver() -> None:
-            for waiting, outcome in zip(group, outcomes, strict=True):
-                if waiting.future.cancelled():
-                    continue
-                if isinstance(outcome, Exception):
-                    waiting.future.set_exception(outcome)
-                else:
-                    waiting.future.set_result(outcome)
 
-        group[0].loop.call_soon_threadsafe(deliver)
+def failure(error: BaseException) -> Exception:
+    """What everyone in a group is told that could not be committed."""
+    if isinstance(error, Exception) and not isinstance(error, OSError):
+        return error
+    unavailable = Unavailable("the index can't be used now")
+    unavailable.__cause__ = error
+    return unavailable
+
+
+def deliver(waiting: Waiting, outcome: Any) -> None:
+    """Wake the one who waits, if it still does."""
+
+    def wake() -> None:
+        if not waiting.future.done():
+            waiting.future.set_result(outcome)
+
+    with suppress(RuntimeError):  # its event loop was closed, so nobody waits any more
+        waiting.loop.call_soon_threadsafe(wake)

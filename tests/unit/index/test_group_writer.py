@@ -1,6 +1,7 @@
 """Group commit on SQLite: changes share a transaction, and nothing else."""
 
 import asyncio
+import errno
 import fcntl
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from registry.index import repositories
 from registry.index.engine import sqlite_engine, translated_errors
 from registry.index.group_writer import LARGEST_GROUP, GroupWriter
 from registry.index.migrations import upgrade
+from registry.oci.errors import Unavailable
 
 Change = Callable[[Connection], object]
 
@@ -181,6 +183,90 @@ async def test_closing_waits_for_what_was_asked_for(tmp_path: Path) -> None:
     written.engine.dispose()
 
     assert written.names() == ["a", "b", "c"]
+
+
+async def within_a_moment(written: Written, change: Change) -> object:
+    """A test that hangs says less than one that fails."""
+    async with asyncio.timeout(10):
+        return await written.writer.run(change, durable=True)
+
+
+async def test_a_lock_that_fails_fails_its_change_alone(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = OSError(errno.ENOLCK, "no locks available")
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise refusal
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", refuse)
+        with pytest.raises(Unavailable) as told:
+            await within_a_moment(written, create("first"))
+    await within_a_moment(written, create("second"))
+
+    assert told.value.__cause__ is refusal
+    assert written.names() == ["second"]
+
+
+async def test_a_connection_that_can_not_be_dropped(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = OSError(errno.EIO, "input/output error")
+
+    def refuse(connection: Connection) -> None:
+        raise refusal
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "invalidate", refuse)
+        results = await written.together(create("first"), break_a_rule_at_commit)
+    await within_a_moment(written, create("later"))
+
+    assert [type(result) for result in results] == 2 * [Unavailable]
+    assert all(isinstance(result, Unavailable) and result.__cause__ is refusal for result in results)
+    assert written.names() == ["later"]
+
+
+async def test_a_change_that_ends_its_thread_does_not(written: Written) -> None:
+    def leave(_: Connection) -> None:
+        raise SystemExit(1)
+
+    with pytest.raises(Unavailable) as told:
+        await within_a_moment(written, leave)
+    await within_a_moment(written, create("later"))
+
+    assert isinstance(told.value.__cause__, SystemExit)
+    assert written.names() == ["later"]
+
+
+async def test_a_loop_that_was_closed_hinders_nobody(written: Written) -> None:
+    """Whose change is the first of the group, with others behind it."""
+
+    def leave_behind() -> None:
+        async def ask() -> None:
+            asking = asyncio.ensure_future(written.writer.run(create("left"), durable=True))
+            await asyncio.sleep(0)  # it has put itself into the queue then
+            asking.cancel()
+
+        asyncio.run(ask())
+
+    with written.held():
+        await asyncio.to_thread(leave_behind)
+        others = [asyncio.ensure_future(within_a_moment(written, create(name))) for name in "ab"]
+        await asyncio.sleep(0)
+    await asyncio.gather(*others)
+    await within_a_moment(written, create("c"))
+
+    assert written.names() == ["a", "b", "c", "left"]
+
+
+async def test_a_writer_that_was_closed_says_so(tmp_path: Path) -> None:
+    written = Written(tmp_path / "index.sqlite")
+    await asyncio.to_thread(written.writer.close)
+    written.engine.dispose()
+
+    with pytest.raises(Unavailable):
+        await within_a_moment(written, create("late"))
 
 
 CHANGES = 60
