@@ -133,10 +133,18 @@ class StorageDriver(ABC):
     async def commit(self, upload: Upload, digest: str) -> str:
         """Make the staged object a readable, durable one, and return its location.
 
-        Idempotent: a second commit of the same upload, also after a crash, returns the same location.
+        Idempotent: a second commit of the same bytes, also after a crash, returns the same location.
         `digest` (`algorithm:encoded`) may serve to name the object; the driver does not verify it.
         Raises NotFound when the upload is unknown or was aborted. But `begin` need not touch the medium,
         which then knows nothing of an upload until it gets a byte: such a one may count as known.
+        """
+
+    @abstractmethod
+    async def recover(self, upload: Upload, digest: str) -> str:
+        """The location of an object that an earlier commit of this upload made under this digest, durably.
+
+        For a caller that died between that commit and its note of it. It may hold other bytes than
+        `upload` tells: whoever asks reads them. Raises NotFound if there is none.
         """
 
     @abstractmethod

@@ -162,12 +162,26 @@ class FilesystemDriver(StorageDriver):
 
     async def commit(self, upload: Upload, digest: str) -> str:
         staged = self._staged_path(upload)
+        location = self._location(upload, digest)
+        await self._hop("the staged object", self._commit, staged, self._path(location), upload)
+        return location
+
+    async def recover(self, upload: Upload, digest: str) -> str:
+        staged = self._staged_path(upload)
+        location = self._location(upload, digest)
+        await self._hop(location, self._recover, staged, self._path(location))
+        return location
+
+    def _recover(self, staged: str, final: str) -> None:
+        os.stat(final)
+        self._sync_names(staged, final, unsynced=False)
+
+    @staticmethod
+    def _location(upload: Upload, digest: str) -> str:
         if (parts := _DIGEST.fullmatch(digest)) is None:
             raise ValueError(f"{digest!r} is no digest")
         algorithm, encoded = parts.groups()
-        location = f"blobs/{algorithm}/{encoded[:2]}/{encoded}.{upload.state['token']}"
-        await self._hop("the staged object", self._commit, staged, self._path(location), upload)
-        return location
+        return f"blobs/{algorithm}/{encoded[:2]}/{encoded}.{upload.state['token']}"
 
     def _commit(self, staged: str, final: str, upload: Upload) -> None:
         unsynced = UNSYNCED in upload.state

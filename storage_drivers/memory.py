@@ -78,6 +78,11 @@ class MemoryDriver(StorageDriver):
             await self.abort(upload)
         return location
 
+    async def recover(self, upload: Upload, digest: str) -> str:
+        location = f"{digest}.{upload.state.get('token')}"
+        self._object(location)
+        return location
+
     async def abort(self, upload: Upload) -> None:
         self._staged.pop(str(upload.state.get("token")), None)
 

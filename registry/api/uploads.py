@@ -17,7 +17,8 @@ from registry.oci.digest import Digest, parse_algorithm
 from registry.oci.errors import DigestInvalid, NameInvalid, SizeInvalid, UploadUnknown, WrongOffset
 from registry.oci.name import RepositoryName
 from registry.services.blobs import Blobs
-from registry.services.uploads import Body, Session, Uploads
+from registry.services.upload_sessions import Body, Session
+from registry.services.uploads import Uploads
 
 _SESSION = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.([0-9]{1,19}))?")
 

@@ -23,7 +23,13 @@ __all__ = ["Connection", "Index", "open_index"]
 Result = TypeVar("Result")
 
 ATTEMPTS = 5
-"""How often a change is tried that lost against another one, or whose connection broke before it ended."""
+"""How often a change is tried that lost against another one. One whose connection broke is not tried again
+here: it may have been committed, and only the client knows whether asking twice does harm."""
+
+CONNECT_SECONDS = 5
+SILENCE_SECONDS = 10
+STATEMENT_SECONDS = 30
+"""What PostgreSQL is waited for: to let us in, to acknowledge what was sent, to answer a statement."""
 
 RETRIED_STATES = {
     "40001",  # serialization failure
@@ -80,11 +86,15 @@ class Index:
         """A number that changes whenever any process commits a change, or None where that is not cheap.
 
         What was read after asking for a generation is true as long as the same one is answered. On SQLite
-        it costs some 5 µs and touches shared memory only, which is why it may run in the event loop.
+        it costs some 5 µs and touches shared memory only, which is why it may run in the event loop; it
+        never waits there. Raises Unavailable when the database is busy or can't be read.
         """
         if self._watch is None:
             return None
-        (version,) = self._watch.execute("PRAGMA data_version").fetchone()
+        try:
+            (version,) = self._watch.execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:  # a context manager would cost as much as the question
+            raise translate(error) from error
         return int(version)
 
     def close(self) -> None:
@@ -156,12 +166,43 @@ def open_index(url: str, *, pool_size: int) -> Index:
     """Open the index at an SQLAlchemy URL. Its schema must be there (registry.index.migrations)."""
     if make_url(url).get_backend_name() == "sqlite":
         return open_sqlite(url, pool_size)
-    # Reads are single statements: without BEGIN and ROLLBACK around each they cost one round trip.
-    engine = create_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=30, isolation_level="AUTOCOMMIT"
-    )
+    engine = postgresql_engine(url, pool_size)
     threads = ThreadPoolExecutor(pool_size, thread_name_prefix="index")
     return Index(engine, PooledWriter(engine, threads), threads, None)
+
+
+def postgresql_engine(url: str, pool_size: int) -> Engine:
+    """An engine that gives up a server which went silent, and doesn't mind one that was restarted.
+
+    What the URL sets itself, such as `?options=-c statement_timeout=60000`, counts.
+    """
+    chosen = make_url(url).query
+    limits: dict[str, object] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": SILENCE_SECONDS * 1000,
+        "keepalives": 1,  # they end a silence in which we only wait: nothing that we sent is missing then
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    arguments = {name: value for name, value in limits.items() if name not in chosen}
+    options = chosen.get("options", ())
+    arguments["options"] = " ".join(
+        (
+            f"-c statement_timeout={STATEMENT_SECONDS * 1000}",
+            *((options,) if isinstance(options, str) else options),
+        )
+    )
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        # Reads are single statements: BEGIN and ROLLBACK around each would cost two more round trips.
+        isolation_level="AUTOCOMMIT",
+        connect_args=arguments,
+    )
 
 
 def open_sqlite(url: str, pool_size: int) -> Index:
@@ -170,7 +211,8 @@ def open_sqlite(url: str, pool_size: int) -> Index:
     path = make_url(url).database
     if not path or path == ":memory:":
         raise ValueError("the index needs a file: SQLite in memory is not shared between connections")
-    watch = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+    # It is asked in the event loop, which must not wait.
+    watch = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
     return Index(engine, GroupWriter(engine, Path(f"{path}.lock"), translated_errors), threads, watch)
 
 

@@ -1,7 +1,8 @@
 """Statements of SQLAlchemy Core, each built and compiled once for each kind of database.
 
 What SQLAlchemy does anew for every execution costs several times what SQLite needs to run a statement.
-None of ours needs it (a list of unknown length in an IN would): so the text goes to the driver as it is.
+The statements made here don't need it: their text goes to the driver as it is. Those with a list of unknown
+length in an IN do need it, and go through SQLAlchemy (manifests.py, referrers.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -9,9 +9,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 
 from registry.index import Connection, Index, blobs, repositories, uploads
@@ -21,8 +20,6 @@ from registry.oci.errors import (
     BlobUnknown,
     DigestMismatch,
     RegistryError,
-    SizeInvalid,
-    Unavailable,
     UploadUnknown,
     WrongOffset,
 )
@@ -30,7 +27,8 @@ from registry.oci.name import RepositoryName
 from registry.services.hashing import HashMemory, RunningHash
 from registry.services.storage_errors import translated_errors
 from registry.services.upload_claims import UploadClaims
-from storage_drivers import Interrupted, NotFound, Run, StorageDriver, Upload
+from registry.services.upload_sessions import Body, Held, Session, StagedBytesGone
+from storage_drivers import Interrupted, NotFound, StorageDriver, Upload
 from storage_drivers.failpoints import declare, failpoint
 
 log = logging.getLogger(__name__)
@@ -42,76 +40,6 @@ ADVANCED = declare("uploads.append.recorded")
 COMPARED = declare("uploads.finish.compared")
 COMMITTED = declare("uploads.finish.committed")
 RECORDED = declare("uploads.finish.recorded")
-
-Runs = AsyncGenerator[Run]
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """An upload session as its client sees it: `offset` bytes are kept."""
-
-    id: str
-    offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """The bytes of one request. `start` is where they belong. `length` is how many are announced, where the
-    runs could be more or fewer; such runs are sequences."""
-
-    runs: Runs
-    start: int | None = None
-    length: int | None = None
-
-    async def checked(self) -> Runs:
-        """The runs. Raises SizeInvalid when they are not as many bytes as announced.
-
-        To be closed by whoever asks for them: a body that is not wanted to its end must be told so at once.
-        """
-        received = 0
-        async with aclosing(self.runs) as runs:
-            async for run in runs:
-                if self.length is not None:
-                    received += sum(map(len, run))
-                    if received > self.length:
-                        raise SizeInvalid(f"Content-Range announces {self.length} bytes, but more came")
-                yield run
-        if self.length is not None and received != self.length:
-            raise SizeInvalid(f"Content-Range announces {self.length} bytes, but {received} came")
-
-
-@dataclass(slots=True)
-class Held:
-    """A session that this request adds to: the row as the index shall have it, and the hash, if known."""
-
-    row: UploadRow
-    running: RunningHash | None
-    ended: bool = False
-
-    @property
-    def upload(self) -> Upload:
-        return Upload(self.row.offset, self.row.state)
-
-    def digest_of(self, upload: Upload) -> str | None:
-        """The digest of all bytes up to the upload's offset, if it is known without reading them again."""
-        if self.running is not None and self.running.count == upload.offset:
-            return self.running.digest()
-        return self.row.prefix_digest if upload.offset == self.row.offset else None
-
-    def advance(self, upload: Upload) -> None:
-        grown = upload.offset != self.row.offset
-        self.row = self.row._replace(
-            offset=upload.offset,
-            state=upload.state,
-            prefix_digest=None if grown else self.row.prefix_digest,
-        )
-
-
-class StagedBytesGone(Unavailable):
-    """The bytes of an upload are not staged any more."""
-
-    def __init__(self) -> None:
-        super().__init__("the bytes of this upload are gone")
 
 
 class Uploads:
@@ -194,20 +122,14 @@ class Uploads:
             if held.ended:
                 await self._repeat(repository, held.row, claimed)
                 return
-            upload = held.upload
-            known = held.digest_of(upload)
             try:
+                upload = held.upload
                 if body is not None:
                     # The session stays as it is until the blob is entered: nothing durable is needed before.
                     upload = await self._receive(held, body, durable=False)
-                    known = held.digest_of(upload)
+                await self._enter(repository, upload, held.digest_of(upload), claimed, held)
             except StagedBytesGone:
-                known = None  # committed by a try that was killed before it told the index: to be read there
-            try:
-                await self._enter(repository, upload, known, claimed, held)
-            except StagedBytesGone:
-                await self._refuse(repository, held)
-                raise UploadUnknown(upload_id) from None
+                await self._enter_recovered(repository, claimed, held)
         failpoint(RECORDED)
 
     async def whole(self, repository: RepositoryName, claimed: Digest, body: Body) -> None:
@@ -335,8 +257,31 @@ class Uploads:
                 location = await self._driver.commit(upload, claimed)
             except NotFound as error:
                 raise StagedBytesGone from error
-            size = upload.offset if verified else (await self._driver.stat(location)).size
-        if not verified:
+        await self._record(repository, location, upload.offset if verified else None, claimed, held)
+
+    async def _enter_recovered(self, repository: RepositoryName, claimed: Digest, held: Held) -> None:
+        """The object may be there: committed by a try that was killed before it could tell the index."""
+        with translated_errors():
+            try:
+                location = await self._driver.recover(held.upload, claimed)
+            except NotFound:
+                await self._refuse(repository, held)
+                raise UploadUnknown(held.row.id) from None
+        await self._record(repository, location, None, claimed, held)
+
+    async def _record(
+        self,
+        repository: RepositoryName,
+        location: str,
+        verified_size: int | None,
+        claimed: Digest,
+        held: Held | None,
+    ) -> None:
+        """Enter an object as the blob `claimed`, after reading it if it is not verified yet."""
+        size = verified_size
+        if size is None:
+            with translated_errors():
+                size = (await self._driver.stat(location)).size
             actual = await self._digest_of(location, size, claimed.algorithm)
             if actual != claimed:
                 try:
