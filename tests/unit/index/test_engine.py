@@ -6,10 +6,12 @@ import threading
 import time
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from registry.index import Connection, Index, open_index, repositories
 from registry.index.engine import ATTEMPTS, translate
@@ -75,6 +77,26 @@ async def test_the_generation_changes_with_every_commit_of_anybody(index: Index,
 
     assert None not in seen
     assert all(before != after for before, after in pairwise(seen))
+
+
+@SQLITE_ONLY
+async def test_the_generation_of_a_busy_database_is_not_waited_for(index_url: str) -> None:
+    """A rollback journal is what a lock of a writer keeps readers away with; a WAL does so in recovery."""
+    path = str(make_url(index_url).database)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("PRAGMA journal_mode = DELETE")
+    index = open_index(index_url, pool_size=1)
+    try:
+        holder.execute("BEGIN EXCLUSIVE")
+        asked = time.monotonic()
+        with pytest.raises(Unavailable):
+            index.generation()
+        assert time.monotonic() - asked < 5, "the event loop would have stood still"
+        holder.execute("ROLLBACK")
+        assert index.generation() is not None
+    finally:
+        holder.close()
+        index.close()
 
 
 @POSTGRES_ONLY
@@ -157,6 +179,51 @@ async def test_the_server_may_drop_every_connection(index: Index, postgres_serve
         assert all(f"after{round_number}" in one for one in found)
 
 
+@POSTGRES_ONLY
+async def test_no_request_fails_after_a_restart(index: Index, postgres_server: PostgresServer) -> None:
+    """Connections that the server dropped are noticed before they are used."""
+    others = "FROM pg_stat_activity WHERE datname LIKE 'entrepot_%'"
+    await asyncio.gather(*(index.read(lambda c: c.execute(text("SELECT pg_sleep(0.05)"))) for _ in range(4)))
+    await asyncio.to_thread(postgres_server.administer, f"SELECT pg_terminate_backend(pid, 10000) {others}")
+
+    await asyncio.gather(
+        index.write(partial(repositories.ensure, name="a", now=1.0)), *(names(index) for _ in range(8))
+    )
+
+    assert await names(index) == ["a"]
+
+
+@POSTGRES_ONLY
+async def test_a_server_is_not_waited_for_without_end(index: Index) -> None:
+    def limits(connection: Connection) -> tuple[object, dict[str, str]]:
+        timeout = connection.execute(text("SHOW statement_timeout")).scalar_one()
+        driver = cast(psycopg.Connection[object], connection.connection.driver_connection)
+        return timeout, driver.info.get_parameters()
+
+    timeout, parameters = await index.read(limits)
+
+    assert timeout == "30s"
+    assert parameters["connect_timeout"] == "5"
+    assert parameters["tcp_user_timeout"] == "10000"
+    assert parameters["keepalives"] == "1"
+
+
+@POSTGRES_ONLY
+async def test_a_statement_that_takes_too_long(index_url: str) -> None:
+    index = open_index(
+        f"{index_url}{'&' if '?' in index_url else '?'}options=-cstatement_timeout=50", pool_size=1
+    )
+    sleep = text("SELECT pg_sleep(20)")
+    try:
+        for run in (index.read, index.write):
+            with pytest.raises(Unavailable) as refusal:
+                await run(lambda connection: connection.execute(sleep))
+            assert isinstance(refusal.value.__cause__, psycopg.errors.QueryCanceled)
+        assert await names(index) == []
+    finally:
+        await asyncio.to_thread(index.close)
+
+
 async def test_a_server_that_is_not_there(tmp_path: object) -> None:
     index = open_index(f"postgresql+psycopg://nobody@/nothing?host={tmp_path}", pool_size=1)
     try:
@@ -181,6 +248,7 @@ def with_state(kind: type[psycopg.Error], state: str) -> psycopg.Error:
         (with_state(psycopg.OperationalError, "53100"), StorageFull),  # disk full
         (with_state(psycopg.OperationalError, "53300"), Unavailable),  # too many connections
         (with_state(psycopg.OperationalError, "57P01"), Unavailable),  # admin shutdown
+        (with_state(psycopg.OperationalError, "57014"), Unavailable),  # statement timeout
         (with_state(psycopg.OperationalError, "08006"), Unavailable),  # connection failure
         (with_state(psycopg.OperationalError, "40001"), Unavailable),  # serialization failure
         (with_state(psycopg.OperationalError, "40P01"), Unavailable),  # deadlock
