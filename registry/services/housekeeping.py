@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from registry.oci.errors import RegistryError
 from registry.services.manifests import Manifests
@@ -25,18 +26,26 @@ class Housekeeping:
         """Work until cancelled. What fails is told and tried again the next time."""
         turn = 0
         while True:
-            try:
-                if turn % (EXPIRY_EVERY // PULLS_EVERY) == 0 and (count := await self._uploads.expire()):
-                    log.info("dropped %d upload sessions that had expired", count)
-                await self._manifests.save_pulls()
-            except RegistryError as error:
-                log.warning("housekeeping did not finish: %s", error.message)
+            if turn % (EXPIRY_EVERY // PULLS_EVERY) == 0:
+                await attempt("dropping expired uploads", self._expire)
+            await attempt("saving pull times", self._manifests.save_pulls)
             turn += 1
             await asyncio.sleep(PULLS_EVERY)
 
     async def finish(self) -> None:
         """Write down what would be lost at the end of the process."""
-        try:
-            await self._manifests.save_pulls()
-        except RegistryError as error:
-            log.warning("the last pull times were not saved: %s", error.message)
+        await attempt("saving the last pull times", self._manifests.save_pulls)
+
+    async def _expire(self) -> None:
+        if count := await self._uploads.expire():
+            log.info("dropped %d upload sessions that had expired", count)
+
+
+async def attempt(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do one piece of work; when it fails, say so, with a traceback where that is a defect."""
+    try:
+        await work()
+    except RegistryError as error:
+        log.warning("%s did not finish: %s", name, error.message)
+    except Exception:
+        log.exception("%s failed", name)

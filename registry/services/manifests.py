@@ -87,10 +87,18 @@ class Manifests:
         self._pulls[row.id] = time.time()
 
     async def save_pulls(self) -> None:
-        """Write down the pulls since the last time, all in one transaction."""
+        """Write down the pulls since the last time, all in one transaction.
+
+        When that fails or is cancelled they are kept for the next time. Raises StorageFull and Unavailable.
+        """
         pulls, self._pulls = self._pulls, {}
-        if pulls:
+        if not pulls:
+            return
+        try:
             await self._index.write(partial(manifests.note_pulls, pulls=pulls), durable=False)
+        except BaseException:
+            self._pulls = pulls | self._pulls  # what was pulled again meanwhile has the newer time
+            raise
 
     async def put(
         self,
