@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 SENDING_THREADS = 16
 """Files that a process sends at the same moment; one that waits for its client needs no thread."""
 
+ENDING_SECONDS = 10
+"""What requests that were broken off have to write down what they received."""
+
 
 class Registry:
     """One process's registry: its server, and what has to be ended with it."""
@@ -119,6 +122,12 @@ class Registry:
         if self.server.connections:
             log.warning("closing %d connections that did not finish in time", len(self.server.connections))
         await self.server.shutdown(timeout=0.5)
+        # It cancels handlers without waiting for them, and they still need the storage and the index.
+        cancelled = {task for task in asyncio.all_tasks() if task.cancelling()} - {asyncio.current_task()}
+        if cancelled:
+            _, unfinished = await asyncio.wait(cancelled, timeout=ENDING_SECONDS)
+            if unfinished:
+                log.warning("%d requests did not end in time", len(unfinished))
 
     async def close(self) -> None:
         """End background work, then let go of the storage and the index."""
