@@ -14,13 +14,14 @@ from typing import ClassVar
 import pytest
 
 from storage_drivers import StorageDriver
+from tests.contract.lazy_runs import LazyRunContract
 from tests.contract.model import ModelContract
 from tests.contract.objects import ObjectContract
 from tests.contract.shared import SharedContract
 from tests.contract.uploads import UploadContract
 
 
-class StorageDriverContract(UploadContract, ObjectContract, ModelContract, SharedContract):
+class StorageDriverContract(UploadContract, LazyRunContract, ObjectContract, ModelContract, SharedContract):
     driver_class: ClassVar[type[StorageDriver]]
 
     def __init_subclass__(cls) -> None:
