@@ -92,8 +92,9 @@ class Registry:
             settings.server.trusted_proxies,
             relative_locations=settings.server.relative_locations,
         )
+        self._handler = Handler(routes, origins, settings.server.path_prefix)
         self.server = ConnectionServer(
-            Handler(routes, origins, settings.server.path_prefix),
+            self._handler,
             refuse=refuse,
             header_seconds=settings.server.header_seconds,
             idle_seconds=settings.server.idle_seconds,
@@ -117,15 +118,16 @@ class Registry:
         self.server.begin_draining()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
-                while self.server.connections:
+                while self.server.connections or self._handler.running:
                     await asyncio.sleep(0.02)
         if self.server.connections:
             log.warning("closing %d connections that did not finish in time", len(self.server.connections))
         await self.server.shutdown(timeout=0.5)
         # It cancels handlers without waiting for them, and they still need the storage and the index.
-        cancelled = {task for task in asyncio.all_tasks() if task.cancelling()} - {asyncio.current_task()}
-        if cancelled:
-            _, unfinished = await asyncio.wait(cancelled, timeout=ENDING_SECONDS)
+        if running := list(self._handler.running):
+            for task in running:
+                task.cancel()
+            _, unfinished = await asyncio.wait(running, timeout=ENDING_SECONDS)
             if unfinished:
                 log.warning("%d requests did not end in time", len(unfinished))
 

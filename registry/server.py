@@ -93,7 +93,7 @@ class Supervised(BaseApplication):  # type: ignore[misc]
             "bind": [f"fd://{opened.detach()}" for opened in self._sockets],
             "workers": server.workers,
             "worker_class": RegistryWorker,
-            "graceful_timeout": int(server.drain_seconds) + 5,
+            "graceful_timeout": int(server.drain_seconds) + 15,
             "timeout": STUCK_AFTER,
             "proc_name": "entrepot",
             "loglevel": "warning",

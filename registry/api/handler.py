@@ -1,5 +1,6 @@
 """The way of every request: checked, routed, handled, and its error rendered."""
 
+import asyncio
 import logging
 
 from aiohttp import web
@@ -28,17 +29,22 @@ SINGLE_FIELDS = ("Host", "Authorization", "Content-Range", "Range")
 
 
 class Handler:
-    """Answers the requests of a registry. `path_prefix` is one that a proxy may leave in the path."""
+    """Answers the requests of a registry. `path_prefix` is one that a proxy may leave in the path; `running`
+    are the tasks that are at it, those whose clients have left included."""
 
     def __init__(self, routes: Routes, origins: Origins, path_prefix: str) -> None:
         self._routes = routes
         self._origins = origins
         self._prefix = path_prefix
+        self.running: set[asyncio.Task[object]] = set()
 
     async def __call__(self, http: web.BaseRequest) -> Reply:
         """What aiohttp's low-level server calls for each request."""
         if isinstance(http.protocol, Connection):
             http.protocol.request_began()
+        task = asyncio.current_task()
+        assert task is not None
+        self.running.add(task)
         try:
             return await self._handle(http)
         except RegistryError as error:
@@ -50,6 +56,8 @@ class Handler:
         except Exception:
             log.exception("%s %s failed", http.method, http.raw_path)
             return refuse(500, None)
+        finally:
+            self.running.discard(task)
 
     async def _handle(self, http: web.BaseRequest) -> Reply:
         check_fields(http)

@@ -180,7 +180,8 @@ class Uploads:
             before = row.offset
             held = Held(row, self._hashes.take(row.id, row.algorithm, row.offset))
             if taken_over:
-                # Whoever had it may have written since. So no hash is believed; the end reads all again.
+                # Whoever let his claim run out may yet wake up and write. So no hash is believed any more:
+                # the end reads all again.
                 held = Held(row._replace(prefix_digest=None), None)
             try:
                 yield held
@@ -254,7 +255,7 @@ class Uploads:
         failpoint(COMPARED)
         with translated_errors():
             try:
-                location = await self._driver.commit(upload, claimed)
+                location = await self._driver.commit(upload, claimed if verified else unverified(claimed))
             except NotFound as error:
                 raise StagedBytesGone from error
         await self._record(repository, location, upload.offset if verified else None, claimed, held)
@@ -263,11 +264,17 @@ class Uploads:
         """The object may be there: committed by a try that was killed before it could tell the index."""
         with translated_errors():
             try:
-                location = await self._driver.recover(held.upload, claimed)
+                location = await self._recover(held.upload, claimed)
             except NotFound:
                 await self._refuse(repository, held)
                 raise UploadUnknown(held.row.id) from None
         await self._record(repository, location, None, claimed, held)
+
+    async def _recover(self, upload: Upload, claimed: Digest) -> str:
+        try:
+            return await self._driver.recover(upload, claimed)
+        except NotFound:
+            return await self._driver.recover(upload, unverified(claimed))
 
     async def _record(
         self,
@@ -340,3 +347,9 @@ class Uploads:
     async def _forget(self, upload: Upload) -> None:
         with translated_errors():
             await self._driver.abort(upload)
+
+
+def unverified(claimed: Digest) -> str:
+    """What a driver is told of bytes whose digest is still to be read. An object that bears a digest in its
+    name has been compared with it, so that whoever finds one there may believe it."""
+    return f"{claimed.algorithm}:unverified"

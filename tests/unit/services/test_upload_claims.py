@@ -133,14 +133,20 @@ async def test_the_claim_of_a_dead_process_is_taken_over_when_its_time_is_over(i
 async def test_whoever_loses_a_claim_is_stopped(index: Index) -> None:
     """A paused process, or one that could not reach the index, must not write on."""
     await open_session(index)
-    with pytest.raises(asyncio.CancelledError):
+
+    async def hold() -> None:
         async with UploadClaims(index, LEASE).claimed("a", UPLOAD):
-            thief = partial(uploads.claim, repository="a", upload_id=UPLOAD, claimant="thief")
-            later = time.time() + 1000
-            row, taken_over = await index.write(partial(thief, now=later, until=later))
-            assert row is not None
-            assert (row.claim, taken_over) == ("thief", True)
-            await asyncio.sleep(10 * LEASE)
+            await asyncio.sleep(100 * LEASE)
+
+    holding = asyncio.create_task(hold())
+    await asyncio.sleep(LEASE / 2)
+    later = time.time() + 1000
+    thief = partial(uploads.claim, repository="a", upload_id=UPLOAD, claimant="thief")
+    row, taken_over = await index.write(partial(thief, now=later, until=later))
+    assert row is not None
+    assert (row.claim, taken_over) == ("thief", True)
+    with pytest.raises(asyncio.CancelledError):
+        await holding
     assert (await stored(index)).claim == "thief"
 
 
