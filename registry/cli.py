@@ -55,7 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = _parser().parse_args(arguments)
         command: Command = parsed.command
-        return command(parsed)
+        code = command(parsed)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `entrepot config show | head`: whoever read has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except SystemExit as ended:  # argparse: after --help, or a wrong command line
         return int(ended.code or 0)
     except ConfigError as error:
@@ -153,7 +158,7 @@ def make_folder(folder: Path) -> None:
     """
     if not folder.parent.is_dir():
         make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(0o750, exist_ok=True)  # what is private here is private on this machine, too
     descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

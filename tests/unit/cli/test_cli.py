@@ -13,7 +13,7 @@ import pytest
 
 from registry import cli
 from registry.config import Settings
-from tests.support.server import start_registry
+from tests.support.server import ROOT, start_registry
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -213,3 +213,12 @@ def test_the_driver_judges_its_own_table(tmp_path: Path) -> None:
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["version"]) == 0
     assert capsys.readouterr().out.startswith("entrepot")
+
+
+def test_a_reader_that_has_enough_is_no_failure_to_talk_about() -> None:
+    command = f"{sys.executable} -m registry config show | head -1"
+    shown = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert shown.stdout.startswith("data = ")
+    assert shown.stderr == ""
