@@ -57,7 +57,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Command = parsed.command
         code = command(parsed)
         sys.stdout.flush()
-        return code
     except BrokenPipeError:  # `entrepot config show | head`: whoever read has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -69,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    else:
+        return code
 
 
 def _parser() -> argparse.ArgumentParser:

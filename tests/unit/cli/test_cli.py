@@ -13,7 +13,7 @@ import pytest
 
 from registry import cli
 from registry.config import Settings
-from tests.support.server import ROOT, start_registry
+from tests.support.server import start_registry
 
 ROOT = Path(__file__).resolve().parents[3]
 
