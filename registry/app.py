@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 
 from registry.api.blobs import BlobRoutes
-from registry.api.bodies import Receiver
 from registry.api.connection import ConnectionServer
 from registry.api.errors import refuse
 from registry.api.file_replies import FileSender
@@ -83,7 +82,7 @@ class Registry:
                 manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
             ),
             BlobRoutes(blobs, FileSender(self._threads)),
-            UploadRoutes(uploads, blobs, Receiver()),
+            UploadRoutes(uploads, blobs),
             lists,
         )
         origins = Origins(

@@ -27,34 +27,36 @@ PART = 256 * 1024
 the processor's cache until they are hashed and written."""
 
 
-class Receiver:
-    """Receives the bodies of uploads. Large ones take the short way: see registry.api.sockets."""
+async def runs(request: web.BaseRequest) -> AsyncGenerator[Run]:
+    """The body as it comes; of a large one, lazy runs that take the short way (registry.api.sockets).
 
-    async def runs(self, request: web.BaseRequest) -> AsyncGenerator[Run]:
-        """The body as it comes; of a large one, lazy runs. Raises ConnectionError when the client leaves
-        before its end, and RequestInvalid when it is framed wrongly."""
-        length = request.content_length
-        if length is None or length < LARGE:  # or chunked: only the parser can tell where that ends
-            async for parsed in parsed_runs(request):
-                yield parsed
-            return
-        connection = open_connection(request)
-        expect_body(request, connection)
-        first = connection.begin_direct(request.content)
-        left = length - len(first)
-        try:
-            if first:
-                yield (first,)
-            with duplicate(connection) as inlet:
+    Raises ConnectionError when the client leaves before its end, and RequestInvalid when it is framed
+    wrongly.
+    """
+    length = request.content_length
+    if length is None or length < LARGE:  # or chunked: only the parser can tell where that ends
+        async for parsed in parsed_runs(request):
+            yield parsed
+        return
+    connection = open_connection(request)
+    expect_body(request, connection)
+    first = connection.begin_direct(request.content)
+    left = length - len(first)
+    try:
+        if first:
+            yield (first,)
+        with duplicate(connection) as inlet:
+            try:
                 while left:
                     wake_from(inlet, min(left, PART))
                     await until_ready(connection, inlet, to_read=True)
                     run = DirectRun(inlet, min(left, TURN))
                     yield run
                     left -= run.received()
-                wake_from(inlet, 1)
-        finally:
-            connection.end_direct(request.content, complete=not left)
+            finally:
+                wake_from(inlet, 1)  # also behind a refused body, whose rest is still to be drained
+    finally:
+        connection.end_direct(request.content, complete=not left)
 
 
 class DirectRun:
@@ -102,7 +104,7 @@ def wake_from(inlet: socket.socket, count: int) -> None:
 
 
 async def parsed_runs(request: web.BaseRequest) -> AsyncGenerator[Sequence[bytes]]:
-    """The body as the HTTP parser hands it on. Raises as `Receiver.runs`."""
+    """The body as the HTTP parser hands it on. Raises as `runs`."""
     connection = open_connection(request)
     expect_body(request, connection)
     body = request.content

@@ -8,7 +8,7 @@ Its query stays empty: simple clients replace it by `?digest=`.
 import re
 from typing import NamedTuple
 
-from registry.api.bodies import Receiver
+from registry.api.bodies import runs
 from registry.api.errors import reply_to
 from registry.api.ranges import parse_content_range
 from registry.api.replies import Reply, empty
@@ -33,10 +33,9 @@ class Address(NamedTuple):
 class UploadRoutes:
     """Handlers for upload sessions."""
 
-    def __init__(self, uploads: Uploads, blobs: Blobs, receiver: Receiver) -> None:
+    def __init__(self, uploads: Uploads, blobs: Blobs) -> None:
         self._uploads = uploads
         self._blobs = blobs
-        self._receiver = receiver
 
     async def start(self, request: Request) -> Reply:
         """POST: mount a blob, take one whole, or open a session."""
@@ -105,14 +104,15 @@ class UploadRoutes:
         await self._uploads.cancel(request.repository, parse_address(request).id)
         return empty(204)
 
-    def _body(self, request: Request, content_range: str | None, offset: int | None) -> Body:
+    @staticmethod
+    def _body(request: Request, content_range: str | None, offset: int | None) -> Body:
         """The body with where it belongs: by Content-Range or, without one, by the session's address.
 
         Raises RequestInvalid for a bad Content-Range, and SizeInvalid for one that contradicts
         Content-Length: nothing is read then.
         """
         if content_range is None:
-            return Body(self._receiver.runs(request.http), start=offset)
+            return Body(runs(request.http), start=offset)
         first, last = parse_content_range(content_range)
         length = last - first + 1
         declared = request.http.content_length
@@ -120,9 +120,7 @@ class UploadRoutes:
             raise SizeInvalid(
                 f"Content-Range {first}-{last} is {length} bytes long, Content-Length says {declared}"
             )
-        return Body(
-            self._receiver.runs(request.http), start=first, length=length if declared is None else None
-        )
+        return Body(runs(request.http), start=first, length=length if declared is None else None)
 
 
 def parse_address(request: Request) -> Address:

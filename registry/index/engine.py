@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import psycopg
@@ -15,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from registry.index.group_writer import GroupWriter
+from registry.index.group_writer import GroupWriter, lock_file
 from registry.oci.errors import StorageFull, Unavailable
 
 __all__ = ["Connection", "Index", "open_index"]
@@ -213,7 +212,7 @@ def open_sqlite(url: str, pool_size: int) -> Index:
         raise ValueError("the index needs a file: SQLite in memory is not shared between connections")
     # It is asked in the event loop, which must not wait.
     watch = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
-    return Index(engine, GroupWriter(engine, Path(f"{path}.lock"), translated_errors), threads, watch)
+    return Index(engine, GroupWriter(engine, lock_file(path), translated_errors), threads, watch)
 
 
 def sqlite_engine(url: str, pool_size: int) -> Engine:

@@ -24,6 +24,11 @@ LARGEST_GROUP = 64
 """Changes in one transaction: enough to share a sync, few enough that the first does not wait long."""
 
 
+def lock_file(database: str) -> Path:
+    """The file whose lock lines up all that write or migrate an SQLite database."""
+    return Path(f"{database}.lock")
+
+
 class Waiting(NamedTuple):
     """A change and whoever waits for it."""
 

@@ -342,11 +342,8 @@ class Uploads:
 
     async def _drop(self, row: UploadRow) -> None:
         self._hashes.forget(row.id)
-        await self._forget(Upload(row.offset, row.state))
-
-    async def _forget(self, upload: Upload) -> None:
         with translated_errors():
-            await self._driver.abort(upload)
+            await self._driver.abort(Upload(row.offset, row.state))
 
 
 def unverified(claimed: Digest) -> str:

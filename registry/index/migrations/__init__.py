@@ -19,6 +19,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from registry.index.group_writer import lock_file
+
 __all__ = ["MigrationError", "upgrade"]
 
 LOCK = 0x656E747265706F74
@@ -91,7 +93,7 @@ def _sqlite(url: URL) -> Iterator[Connection]:
         connection.exec_driver_sql("BEGIN EXCLUSIVE")
 
     # The writers' lock: switching to WAL does not wait for SQLite's own locks, it fails.
-    with _file_lock(Path(f"{url.database}.lock")), engine.begin() as connection:
+    with _file_lock(lock_file(str(url.database))), engine.begin() as connection:
         yield connection
 
 
