@@ -1,3 +1,6 @@
-"""Who may do what. Empty until accounts exist; knows no HTTP and no SQL."""
+"""Who may do what: principals, roles, tokens, keys, passwords. No HTTP and no SQL; nothing of registry.
+
+Import from the modules: `from auth.decisions import decide`.
+"""
 
 __all__: list[str] = []

@@ -1,0 +1,49 @@
+"""What a token may be limited to, beside the rights of its owner."""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from auth.patterns import RepositoryPattern
+from auth.roles import Action
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Limits(NamedTuple):
+    """Pulling only, some repositories only, some addresses only. Empty: not limited in that."""
+
+    read_only: bool = False
+    repositories: tuple[RepositoryPattern, ...] = ()
+    addresses: tuple[Network, ...] = ()
+
+    @classmethod
+    def parse(cls, read_only: bool, repositories: Sequence[str], addresses: Sequence[str]) -> "Limits":
+        """Raises ValueError."""
+        return cls(
+            read_only,
+            tuple(map(RepositoryPattern.parse, repositories)),
+            tuple(ipaddress.ip_network(address) for address in addresses),
+        )
+
+    def refusal(self, action: Action, repository: str) -> str | None:
+        """Why these limits forbid an action, or None."""
+        if self.read_only and action is not Action.PULL:
+            return "the token that was used is read-only"
+        if self.repositories and not any(pattern.matches(repository) for pattern in self.repositories):
+            return f"the token that was used is limited to {', '.join(map(str, self.repositories))}"
+        return None
+
+    def admit(self, address: str) -> bool:
+        """Whether a client at this address may use the token. An address that is none is not admitted."""
+        if not self.addresses:
+            return True
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+        return any((mapped or parsed) in network for network in self.addresses)
+
+
+UNLIMITED = Limits()
