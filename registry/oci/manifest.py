@@ -18,7 +18,7 @@ from registry.oci.media_types import (
     SCHEMA1_TYPES,
 )
 from registry.oci.quoting import quoted
-from registry.oci.strict_json import parse_object
+from registry.oci.strict_json import StrictJSONError, parse_object
 
 _KNOWN_MEMBERS = (
     "schemaVersion",
@@ -66,7 +66,10 @@ def parse_manifest(body: bytes, content_type: str | None) -> Manifest:
 
     Parameters of the content type don't matter; without one the body tells its own type.
     """
-    document = parse_object(body)
+    try:
+        document = parse_object(body)
+    except StrictJSONError as error:
+        raise ManifestInvalid(f"the manifest can't be read: {error}") from error
     _check_spelling(document)
     media_type = _media_type(document, content_type)
     version = document.get("schemaVersion")

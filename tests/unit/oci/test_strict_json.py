@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.oci.errors import ManifestInvalid
-from registry.oci.strict_json import DEPTH_LIMIT, DIGITS_LIMIT, parse_object
+from registry.oci.strict_json import DEPTH_LIMIT, DIGITS_LIMIT, StrictJSONError, parse_object
 
 MEBIBYTE = 1024 * 1024
 VALUES = st.recursive(
@@ -25,7 +24,7 @@ def test_what_json_writes_is_read_the_same(document: dict[str, object], escaped:
 def test_any_bytes_are_an_object_as_json_reads_it_or_an_error(body: bytes) -> None:
     try:
         document = parse_object(body)
-    except ManifestInvalid:
+    except StrictJSONError:
         return  # any other exception fails the test
     assert document == json.loads(body)
 
@@ -78,11 +77,11 @@ def test_any_bytes_are_an_object_as_json_reads_it_or_an_error(body: bytes) -> No
     ],
 )
 def test_refused(body: bytes, message: str) -> None:
-    with pytest.raises(ManifestInvalid) as caught:
+    with pytest.raises(StrictJSONError) as caught:
         parse_object(body)
-    assert message in caught.value.message
-    assert caught.value.message.isascii()
-    assert len(caught.value.message) < 1000
+    assert message in str(caught.value)
+    assert str(caught.value).isascii()
+    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(
@@ -112,7 +111,7 @@ def nested(depth: int) -> bytes:
 
 def test_the_depth_limit_is_exact() -> None:
     assert "a" in parse_object(nested(DEPTH_LIMIT))
-    with pytest.raises(ManifestInvalid, match="nested deeper than 100 levels"):
+    with pytest.raises(StrictJSONError, match="nested deeper than 100 levels"):
         parse_object(nested(DEPTH_LIMIT + 1))
 
 
@@ -125,7 +124,7 @@ def test_breadth_is_no_depth() -> None:
 def test_strings_do_not_hide_depth(depth: int, disguise: str) -> None:
     """Closing brackets in strings between the opening ones don't count."""
     level = b'[{"k":' + json.dumps(disguise).encode() + b',"v":'
-    with pytest.raises(ManifestInvalid, match="nested deeper"):
+    with pytest.raises(StrictJSONError, match="nested deeper"):
         parse_object(b'{"a":' + level * depth + b"1" + b"}]" * depth + b"}")
 
 
@@ -139,7 +138,7 @@ def test_strings_do_not_hide_depth(depth: int, disguise: str) -> None:
     ],
 )
 def test_a_depth_of_100_000(body: bytes) -> None:
-    with pytest.raises(ManifestInvalid, match="nested deeper"):
+    with pytest.raises(StrictJSONError, match="nested deeper"):
         parse_object(body)
 
 
@@ -162,6 +161,6 @@ def test_a_depth_of_100_000(body: bytes) -> None:
 )
 def test_four_mebibytes_of_malice_take_bounded_time(body: bytes) -> None:
     started = time.thread_time()
-    with pytest.raises(ManifestInvalid):
+    with pytest.raises(StrictJSONError):
         parse_object(body)
     assert time.thread_time() - started < 6
