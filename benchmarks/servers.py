@@ -102,7 +102,11 @@ class Entrepot(Server):
         return [*serve, "--data", str(folder / "data")]
 
     def environment(self) -> Mapping[str, str]:
-        return {"ENTREPOT_LOG__ACCESS": "false", "ENTREPOT_LOG__LEVEL": "error"}
+        return {
+            "ENTREPOT_AUTH__MODE": "open",
+            "ENTREPOT_LOG__ACCESS": "false",
+            "ENTREPOT_LOG__LEVEL": "error",
+        }
 
 
 class Distribution(Server):

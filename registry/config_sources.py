@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -107,10 +107,13 @@ def _read_toml(path: Path, problems: list[str]) -> dict[str, Value]:
 
 
 def _flatten(table: Mapping[str, object], above: str = "") -> Iterable[tuple[str, object]]:
-    """(dotted key, value), three levels deep at most: what lies deeper is a value of a driver's own."""
+    """(dotted key, value), three levels deep at most: what lies deeper is a value of a driver's own.
+
+    So is what lies below a key that takes a table, and there a name may have dots.
+    """
     for name, value in table.items():
         key = f"{above}{name}"
-        if isinstance(value, Mapping) and value and key.count(".") < 2:
+        if isinstance(value, Mapping) and value and key.count(".") < 2 and not _takes_table(key):
             yield from _flatten(value, f"{key}.")
         else:
             yield key, value
@@ -123,8 +126,8 @@ def _read_environment(environment: Mapping[str, str], problems: list[str]) -> di
             continue
         source = f"environment {name}"
         key = name.removeprefix(PREFIX).lower().replace("__", ".")
-        from_file = key.endswith("_file")
-        key = key.removesuffix("_file")
+        from_file = key.endswith("_file") and key not in known_keys()
+        key = key.removesuffix("_file") if from_file else key
         if not _is_known(key):
             variables = [PREFIX + known.upper().replace(".", "__") for known in _candidates()]
             problems.append(f"{source}: {_unknown(name, [CONFIG_VARIABLE, *variables])}")
@@ -149,6 +152,11 @@ def _candidates() -> list[str]:
 
 def _is_table(key: str) -> bool:
     return any(known.startswith(f"{key}.") for known in known_keys()) or _is_known(f"{key}.any")
+
+
+def _takes_table(key: str) -> bool:
+    field = known_keys().get(key)
+    return field is not None and get_origin(field.annotation) is dict
 
 
 def _is_known(key: str) -> bool:
@@ -194,9 +202,24 @@ def _explain(error: ValidationError, given: Mapping[str, Value]) -> list[str]:
             problems += [f"settings: {line}" for line in message.splitlines()]
             continue
         entry = given[key]
-        shown = "what is set (hidden)" if entry.secret else _short(entry.value)
-        problems.append(f"{entry.source}: {key}: {shown}: {message[:1].lower()}{message[1:]}")
+        said = f"{message[:1].lower()}{message[1:]}"
+        if entry.secret:
+            problems.append(f"{entry.source}: {key}: what is set (hidden): {said}")
+        elif path == key:
+            problems.append(f"{entry.source}: {key}: {_short(_masked(entry.value))}: {said}")
+        elif fact["type"] == "extra_forbidden":
+            problems.append(f"{entry.source}: {_unknown(path, _names_beside(key, path))}")
+        else:
+            problems.append(f"{entry.source}: {path}: {said}")
     return problems
+
+
+def _names_beside(key: str, path: str) -> list[str]:
+    """What the last name in `path` could be: it lies in one of the tables that `key` is a list of."""
+    (entry,) = (kind for kind in get_args(known_keys()[key].annotation) if kind is not Ellipsis)
+    assert issubclass(entry, BaseModel), "only our own tables know which names they have"
+    table = path.rpartition(".")[0]
+    return [f"{table}.{name}" for name in entry.model_fields]
 
 
 def _short(value: object) -> str:
@@ -211,6 +234,8 @@ def effective(loaded: Loaded) -> list[tuple[str, object, str]]:
         value: object = loaded.settings
         for part in key.split("."):
             value = getattr(value, part)
+        if isinstance(value, SecretStr):
+            value = _masked(value.get_secret_value()) if key == "index.url" else MASK
         rows.append((key, _shown(value), _source(loaded, key)))
     for key, entry in loaded.given.items():
         if key not in known_keys():  # a driver's own
@@ -224,10 +249,12 @@ def _source(loaded: Loaded, key: str) -> str:
 
 
 def _shown(value: object) -> object:
-    if isinstance(value, SecretStr):
-        return _masked(value.get_secret_value())
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_none=True)
     if isinstance(value, tuple):
-        return [str(entry) for entry in value]
+        return [_shown(entry) for entry in value]
+    if isinstance(value, dict):
+        return value
     return value if isinstance(value, bool | int | float | None) else str(value)
 
 

@@ -17,8 +17,15 @@ Changes = Mapping[str, Mapping[str, Any]]
 
 @asynccontextmanager
 async def serving(data: Path, index_url: str, changes: Changes) -> AsyncIterator[Client]:
-    """A client of a fresh registry process, as it were: what it knows is in `data` and the index alone."""
-    given: dict[str, Any] = {"index": {"url": index_url}, "server": {"drain_seconds": 0}}
+    """A client of a fresh registry process, as it were: what it knows is in `data` and the index alone.
+
+    Without accounts, unless `changes` has {"auth": {"mode": "accounts"}}.
+    """
+    given: dict[str, Any] = {
+        "index": {"url": index_url},
+        "server": {"drain_seconds": 0},
+        "auth": {"mode": "open"},
+    }
     for section, values in changes.items():
         given[section] = {**given.get(section, {}), **values}
     settings = Settings(data=data, **given)

@@ -79,7 +79,10 @@ def start_registry(
     prefix: Sequence[str] = (),
     wait: bool = True,
 ) -> RunningRegistry:
-    """Start a registry on `data`. `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool."""
+    """Start a registry on `data`, without accounts unless ENTREPOT_AUTH__MODE says `accounts`.
+
+    `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool.
+    """
     address = f"127.0.0.1:{port or free_port()}"
     data.mkdir(parents=True, exist_ok=True)
     log_file = data.parent / f"{data.name}.log"
@@ -93,7 +96,7 @@ def start_registry(
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**clean, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env={**clean, "PYTHONUNBUFFERED": "1", "ENTREPOT_AUTH__MODE": "open", **(environment or {})},
             start_new_session=True,
         )
     running = RunningRegistry(process, address, data, log_file)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from registry import cli
+from registry.cli.serving import welcome
+from registry.cli.settings_flags import FLAGS
 from registry.config import Settings
 from tests.support.server import start_registry
 
@@ -72,7 +74,7 @@ def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixtur
 def test_help_lists_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["serve", "--help"]) == 0
     said = capsys.readouterr().out
-    assert all(flag.name in said for flag in cli.FLAGS)
+    assert all(flag.name in said for flag in FLAGS)
 
 
 def test_show_says_who_set_what(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +124,7 @@ def test_every_flag_sets_its_key(capsys: pytest.CaptureFixture[str]) -> None:
         "--listen": "127.0.0.1:7", "--data": "/d", "--workers": "3", "--external-url": "https://e",
         "--path-prefix": "/p", "--trusted-proxies": "::1", "--log-level": "error",
     }  # fmt: skip
-    for flag in cli.FLAGS:
+    for flag in FLAGS:
         given = [flag.name] if flag.constant is not None else [flag.name, values[flag.name]]
         assert cli.main(["config", "show", "--json", *given]) == 0
         row = json.loads(capsys.readouterr().out)[flag.key]
@@ -154,8 +156,8 @@ def test_an_index_that_can_not_be_migrated(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_strangers_are_kept_out(tmp_path: Path) -> None:
-    done = run(["serve", "--listen", "0.0.0.0:5000"], tmp_path)
+def test_strangers_are_kept_out_of_an_open_registry(tmp_path: Path) -> None:
+    done = run(["serve", "--listen", "0.0.0.0:5000"], tmp_path, {"ENTREPOT_AUTH__MODE": "open"})
     assert done.returncode == 2
     assert "--insecure-open" in done.stderr
     assert not (tmp_path / "data").exists()
@@ -166,21 +168,21 @@ def test_strangers_are_kept_out(tmp_path: Path) -> None:
     [
         ({}, "127.0.0.1:5000"),
         ({"listen": "[::1]:5001"}, "[::1]:5001"),
-        ({"listen": "0.0.0.0:5002", "insecure_open": True}, "localhost:5002"),
+        ({"listen": "0.0.0.0:5002"}, "localhost:5002"),
         ({"external_url": "https://registry.example.com"}, "registry.example.com"),
     ],
 )
 def test_three_commands_to_try(server: dict[str, object], name: str) -> None:
-    said = cli.welcome(Settings.model_validate({"server": server}))
+    said = welcome(Settings.model_validate({"server": server}))
     assert said[-2:] == [f"    docker tag alpine {name}/alpine", f"    docker push {name}/alpine"]
     assert f"data lies in {Path.cwd() / 'data'}" in said
 
 
 def test_it_says_where_blobs_lie_when_not_with_the_data() -> None:
-    said = cli.welcome(Settings.model_validate({"storage": {"filesystem": {"root": "/srv/blobs"}}}))
+    said = welcome(Settings.model_validate({"storage": {"filesystem": {"root": "/srv/blobs"}}}))
     assert "blobs lie in /srv/blobs" in said
     elsewhere = Settings.model_validate({"index": {"url": "postgresql://me:hunter2@db/x"}})
-    said = cli.welcome(elsewhere)
+    said = welcome(elsewhere)
     assert f"blobs lie in {Path.cwd() / 'data' / 'storage'}" in said
     assert "hunter2" not in "".join(said)
 

@@ -66,14 +66,19 @@ def test_loopback(host: str) -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:5000", "[::]:5000", "10.0.0.1:80", "registry.example.com:5000"])
-def test_strangers_are_kept_out_until_there_are_accounts(listen: str) -> None:
-    found = problems({"server": {"listen": listen}})
+def test_strangers_are_kept_out_of_an_open_registry(listen: str) -> None:
+    server = {"listen": listen}
+    found = problems({"server": server, "auth": {"mode": "open"}})
     assert listen in found
-    assert "no accounts" in found
+    assert "Set auth.mode to accounts" in found
     assert "--insecure-open" in found
 
-    open_to_all = Settings.model_validate({"server": {"listen": listen, "insecure_open": True}})
-    assert open_to_all.server.listen == listen
+    for mode in ("accounts", "open"):
+        auth = {"mode": mode, "insecure_open": True}
+        open_to_all = Settings.model_validate({"server": server, "auth": auth})
+        assert (open_to_all.server.listen, open_to_all.open) == (listen, True)
+    with_accounts = Settings.model_validate({"server": server})
+    assert (with_accounts.server.listen, with_accounts.open) == (listen, False)
 
 
 def test_memory_is_for_one_process() -> None:
@@ -86,8 +91,14 @@ def test_memory_is_for_one_process() -> None:
 
 
 def test_all_that_does_not_go_together_is_said_at_once() -> None:
-    found = problems({"server": {"listen": "0.0.0.0:1", "workers": 2}, "storage": {"driver": "memory"}})
-    assert "no accounts" in found
+    found = problems(
+        {
+            "server": {"listen": "0.0.0.0:1", "workers": 2},
+            "storage": {"driver": "memory"},
+            "auth": {"mode": "open"},
+        }
+    )
+    assert "--insecure-open" in found
     assert "one process" in found
 
 

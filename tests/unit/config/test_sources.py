@@ -87,6 +87,7 @@ def test_the_environment_speaks_in_text(tmp_path: Path) -> None:
         ("[storage.filesytem]\nroot = 'x'", "storage.filesytem.root is unknown", "storage.filesystem"),
         ("[storage]\ndrivr = 'x'", "storage.drivr is unknown", "storage.driver"),
         ("[server.listen]\nport = 1", "server.listen.port is unknown", "server.listen"),
+        ("[server]\ninsecure_open = true", "server.insecure_open is unknown", "auth.insecure_open"),
     ],
 )
 def test_an_unknown_key_of_the_file(toml: str, said: str, nearest: str, tmp_path: Path) -> None:
@@ -145,8 +146,8 @@ def test_a_wrong_value_is_named_with_its_source_and_what_would_be_right(tmp_path
 
 
 def test_a_rule_between_settings_names_them(tmp_path: Path) -> None:
-    (problem,) = problems(tmp_path, "[server]\nlisten = '0.0.0.0:5000'\n")
-    assert problem.startswith("settings: server.listen is 0.0.0.0:5000")
+    (problem,) = problems(tmp_path, "[server]\nlisten = '0.0.0.0:5000'\n[auth]\nmode = 'open'\n")
+    assert problem.startswith("settings: auth.mode is open and server.listen is 0.0.0.0:5000")
     (problem,) = problems(tmp_path, "[lists]\nmaximum = 5\n")
     assert problem == "settings: lists.default (100) should not be above maximum (5)"
 

@@ -1,0 +1,94 @@
+"""`entrepot serve` and `entrepot migrate`."""
+
+import argparse
+import os
+from pathlib import Path
+
+from registry.cli.commands import CommandError, Commands, add_command
+from registry.cli.configuration import check_storage
+from registry.cli.settings_flags import load_settings
+from registry.config import Settings, is_loopback
+
+
+def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
+    """Add `serve` and `migrate`."""
+    add_command(commands, "serve", _serve, "serve the registry", settings)
+    migrate = "create the index, or bring it to this version's form"
+    add_command(commands, "migrate", _migrate, migrate, settings)
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from registry.server import listen, serve  # here, so that `entrepot config` starts without a web server
+
+    settings = load_settings(parsed).settings
+    check_storage(settings)
+    prepare_index(settings)
+    sockets = listen(settings)
+    print("\n".join(welcome(settings)), flush=True)
+    return serve(settings, sockets)
+
+
+def _migrate(parsed: argparse.Namespace) -> int:
+    prepare_index(load_settings(parsed).settings)
+    print("the index is up to date")
+    return 0
+
+
+def prepare_index(settings: Settings) -> None:
+    """Create or migrate the index. Raises CommandError."""
+    from registry.index.migrations import MigrationError, upgrade  # SQLAlchemy takes a while to import
+
+    try:
+        if settings.index.url is None:
+            make_folder(settings.data.absolute())
+        upgrade(settings.index_url())
+    except OSError as error:
+        raise CommandError(f"data: {settings.data}: {error.strerror}") from error
+    except MigrationError as error:
+        raise CommandError(str(error)) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with those above it, so that a power cut takes none of them away. Raises OSError.
+
+    Also for one that is there: whoever made it may have died before the sync.
+    """
+    if not folder.parent.is_dir():
+        make_folder(folder.parent)
+    folder.mkdir(0o750, exist_ok=True)  # what is private here is private on this machine, too
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def welcome(settings: Settings) -> list[str]:
+    """What `serve` says first: where it listens, where data lies, and three commands to try."""
+    server = settings.server
+    if server.external_url:
+        name = server.external_url.partition("://")[2]
+    elif is_loopback(server.host):
+        name = server.listen
+    else:
+        name = f"localhost:{server.port}"
+    lines = [f"Entrepot listens on http://{server.listen}{server.path_prefix or '/'}, {_workers(settings)}"]
+    if settings.index.url is None:
+        lines.append(f"data lies in {settings.data.absolute()}")
+    else:
+        lines.append("the index lies in the database that index.url names")
+    if settings.storage.driver != "filesystem":
+        lines.append(f"blobs are kept by the storage driver {settings.storage.driver}")
+    elif settings.index.url is not None or (settings.storage.model_extra or {}).get("filesystem"):
+        lines.append(f"blobs lie in {settings.storage_settings()['root']}")
+    return [
+        *lines,
+        "to try it:",
+        "    docker pull alpine",
+        f"    docker tag alpine {name}/alpine",
+        f"    docker push {name}/alpine",
+    ]
+
+
+def _workers(settings: Settings) -> str:
+    return "1 worker" if settings.server.workers == 1 else f"{settings.server.workers} workers"
