@@ -1,0 +1,1 @@
+"""Asking real servers who somebody is: slapd, and an OIDC issuer of the tests' own."""
