@@ -101,8 +101,8 @@ def check_rule(rule: TrustRule) -> TrustRule:
     _check_issuer(rule.issuer, asked=rule.jwks is None)
     if not rule.audience:
         raise ValueError("a trust rule names the audience that tokens are made for, such as entrepot")
-    if not all(rule.claims):
-        raise ValueError("a claim of a trust rule has no name")
+    if not all(0 < len(name) <= 255 for name in rule.claims):
+        raise ValueError("a claim of a trust rule has a name of 1 to 255 characters")
     telling = [name for name, value in rule.claims.items() if name not in _COMMON_CLAIMS and value.strip("*")]
     if not telling:
         raise ValueError(
@@ -154,10 +154,12 @@ def _claim(claims: Mapping[str, object], path: str) -> object:
     """The claim at a path. A name may hold slashes itself, as those that are URLs do: it goes first."""
     if path in claims:
         return claims[path]
-    for name, inner in claims.items():
-        if isinstance(inner, dict) and path.startswith(f"{name}/"):
-            return _claim(inner, path[len(name) + 1 :])
-    return None
+    found = (
+        _claim(inner, path[len(name) + 1 :])
+        for name, inner in claims.items()
+        if isinstance(inner, dict) and path.startswith(f"{name}/")
+    )
+    return next((value for value in found if value is not None), None)
 
 
 def _equal(wanted: str, value: object) -> bool:

@@ -15,6 +15,8 @@ LONGEST = 1024
 BCRYPT_LONGEST = 72
 """Bytes; bcrypt knows no more of a password."""
 
+_NO_PASSWORD = f"a password should be UTF-8 of at most {LONGEST} bytes, without NUL"
+
 # What OWASP asks for at least: 19 MiB and one thread for each sign-in, so that many at once do no harm.
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -36,7 +38,7 @@ def hash_password(password: str) -> str:
     """The argon2id hash in its own text form. Raises ValueError for what no password may be."""
     data = _bytes(password)
     if data is None:
-        raise ValueError(f"a password has at most {LONGEST} bytes and no NUL")
+        raise ValueError(_NO_PASSWORD)
     return _HASHER.hash(data)
 
 
@@ -64,7 +66,7 @@ def check_password_strength(password: str) -> str:
     if len(password) < SHORTEST:
         raise ValueError(f"a password should have at least {SHORTEST} characters")
     if _bytes(password) is None:
-        raise ValueError(f"a password should have at most {LONGEST} bytes, and no NUL among them")
+        raise ValueError(_NO_PASSWORD)
     return password
 
 
@@ -114,6 +116,8 @@ def _verify_argon2(hashed: str, data: bytes) -> Verified:
         _HASHER.verify(hashed, data)
     except argon2.exceptions.VerifyMismatchError:
         return Verified(ok=False)
+    except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+        raise ValueError("the stored hash is neither of argon2 nor of bcrypt") from None
     return Verified(ok=True, needs_rehash=_HASHER.check_needs_rehash(hashed))
 
 
