@@ -14,14 +14,16 @@ from auth.jws import (
     check_signature,
     read,
     text_or_none,
-    unverified_key_id,
 )
 from auth.keys import Algorithm, Lookup, SigningKey
 
-__all__ = ["Access", "Claims", "OutsideIssuer", "TokenInvalid", "Verifier", "sign", "unverified_key_id"]
+__all__ = ["Access", "Claims", "OutsideIssuer", "TokenInvalid", "Verifier", "sign"]
 
 _PRIVATE = "entrepot"
 """The claim that holds what is nobody's business but ours."""
+
+_LONGEST_SUBJECT = 264
+"""Characters: a kind of principal, a colon and the 255 that an OIDC issuer may give to a job."""
 
 
 class Access(NamedTuple):
@@ -126,7 +128,7 @@ def _entry(access: Access) -> dict[str, object]:
 def _claims(token: UnverifiedToken, issuer: OutsideIssuer) -> Claims:
     check_audience(token, (issuer.audience,))
     lifetime = check_lifetime(token)
-    subject = text_or_none(token.claims.get("sub", ""), longest=255)
+    subject = text_or_none(token.claims.get("sub", ""), longest=_LONGEST_SUBJECT)
     token_id = text_or_none(token.claims.get("jti", ""))
     if subject is None or token_id is None:
         raise TokenInvalid("sub and jti of the token should be short printable strings")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from auth.jws import LONGEST_TOKEN, looks_like_jwt, unverified_issuer, unverified_key_id
 from auth.keys import Algorithm, SigningKey, by_kid, parse_jwks
+from auth.principals import Kind, Principal, check_subject
 from auth.tokens import Access, Claims, OutsideIssuer, TokenInvalid, Verifier, sign
 from tests.support.bad_tokens import assemble, good, header_of, payload_of, with_claims
 
@@ -78,6 +79,13 @@ def test_a_token_as_long_as_may_be() -> None:
     token = with_claims(more="x" * 11_000)(KEY, ISSUER, AUDIENCE, claims())
     assert length < len(token) < LONGEST_TOKEN
     assert VERIFIER.verify(token) == claims()
+
+
+def test_the_longest_subject_of_a_job_fits() -> None:
+    job = Principal(Kind.JOB, check_subject("x" * 255))
+    assert VERIFIER.verify(sign(claims(subject=str(job)), KEY, ISSUER, AUDIENCE)).subject == str(job)
+    with pytest.raises(TokenInvalid, match="sub and jti"):
+        VERIFIER.verify(sign(claims(subject="x" * 300), KEY, ISSUER, AUDIENCE))
 
 
 def test_a_clock_may_be_off_by_a_minute() -> None:
