@@ -5,6 +5,7 @@ Times are seconds since the epoch. Names and digests sort by byte on every datab
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -17,6 +18,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
+    text,
 )
 
 metadata = MetaData(
@@ -42,6 +45,11 @@ repositories = Table(
     Column("id", Identity, primary_key=True),
     Column("name", text_by_byte(255), nullable=False, unique=True),
     Column("created_at", Double, nullable=False),
+    Column("uid", String(16), nullable=False, comment="random: another one under the same name has another"),
+    Column("public", Boolean, nullable=False, server_default=false()),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    Column("immutable_tags", Text, nullable=False, server_default="[]", comment="patterns, a JSON array"),
+    Column("updated_at", Double, comment="when a setting was last changed"),
 )
 
 blobs = Table(
@@ -151,4 +159,145 @@ discarded = Table(
     Column("location", Text, primary_key=True),
     Column("since", Double, nullable=False, index=True),
     comment="locations whose bytes are to be deleted",
+)
+
+# Ids of the tables below stand in tokens and in the audit: sqlite_autoincrement keeps SQLite, too, from
+# giving one a second time.
+
+principals = Table(
+    "principals",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("kind", String(16), nullable=False, comment="user, robot or group"),
+    Column("name", text_by_byte(100), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    UniqueConstraint("kind", "name"),
+    sqlite_autoincrement=True,
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("principal_id", ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    Column("password_hash", Text, comment="null: no password of ours lets this user in"),
+    Column("source", String(16), nullable=False, comment="local or ldap"),
+    Column("signed_in_at", Double),
+    Column("checked_at", Double, comment="when the directory was last asked"),
+    comment="what a user has beyond other principals",
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
+    Column("member_id", ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("source", String(16), nullable=False, comment="local or ldap: who says so"),
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("principal_id", ForeignKey("principals.id", ondelete="CASCADE"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("pattern", text_by_byte(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    UniqueConstraint("principal_id", "role", "pattern"),
+    sqlite_autoincrement=True,
+)
+
+trust_rules = Table(
+    "trust_rules",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("name", text_by_byte(100), nullable=False, unique=True),
+    Column("issuer", text_by_byte(1024), nullable=False, index=True),
+    Column("audience", Text, nullable=False),
+    Column("claims", Text, nullable=False, comment="a JSON object"),
+    Column("role", String(16), nullable=False),
+    Column("pattern", text_by_byte(255), nullable=False),
+    Column("keys", Text, comment="a JSON Web Key Set; null: the issuer is asked"),
+    Column("disabled", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("principal_id", ForeignKey("principals.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", String(16), nullable=False, comment="refresh, personal or robot"),
+    Column("hash", text_by_byte(64), nullable=False, unique=True),
+    Column("description", Text, nullable=False),
+    Column("read_only", Boolean, nullable=False),
+    Column("repositories", Text, nullable=False, comment="patterns, a JSON array; empty: not limited"),
+    Column("addresses", Text, nullable=False, comment="networks, a JSON array; empty: not limited"),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("used_at", Double),
+    Column(
+        "parent_id",
+        ForeignKey("credentials.id", ondelete="CASCADE"),
+        index=True,
+        comment="by which a refresh token was got",
+    ),
+    sqlite_autoincrement=True,
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", text_by_byte(64), primary_key=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("private_key", Text, nullable=False, comment="PEM"),
+    Column("created_at", Double, nullable=False),
+    Column("retired_at", Double, comment="from then on it only verifies"),
+)
+
+access_epoch = Table(
+    "access_epoch",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    comment="one row: the number of changes of rights",
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("prefix", text_by_byte(255), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("at", Double, nullable=False, index=True),
+    Column("request_id", Text, nullable=False),
+    Column("actor", text_by_byte(512), nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", text_by_byte(512)),
+    Column("result", String(16), nullable=False, comment="allowed, refused or failed"),
+    Column("detail", Text, comment="a JSON object"),
+    Index(None, "actor", "at"),
+    Index(None, "target", "at"),
+    sqlite_autoincrement=True,
+)
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    Column("key", text_by_byte(255), primary_key=True, comment="account:NAME or address:ADDRESS"),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Double, nullable=False),
 )

@@ -37,6 +37,20 @@ UPLOAD = (
 )
 
 
+class UploadSummary(NamedTuple):
+    """A running session as administrators see it. `offset` is in bytes, `created_by` a principal as text."""
+
+    id: str
+    repository: str
+    offset: int
+    created_by: str | None
+    created_at: float
+    expires_at: float
+
+
+NOWHERE = ""
+"""The repository of sessions whose own was removed: nobody finds them there, and they have expired."""
+
 CREATE = Statement(insert(uploads))
 
 FIND = Statement(
@@ -85,6 +99,27 @@ REMOVE = Statement(
     .returning(*UPLOAD)
 )
 
+ABANDON = Statement(
+    update(uploads)
+    .where(uploads.c.repository == bindparam("of_repository"), uploads.c.finished.is_(None))
+    .values(repository=NOWHERE, claim=None, claim_until=0.0, expires_at=0.0)
+)
+
+REMOVE_FINISHED = Statement(delete(uploads).where(uploads.c.repository == bindparam("of_repository")))
+
+RUNNING = (
+    select(
+        uploads.c.id,
+        uploads.c.repository,
+        uploads.c.offset,
+        uploads.c.created_by,
+        uploads.c.created_at,
+        uploads.c.expires_at,
+    )
+    .where(uploads.c.finished.is_(None), uploads.c.repository != NOWHERE)
+    .order_by(uploads.c.id)
+)
+
 TAKE_EXPIRED = Statement(
     delete(uploads)
     .where(
@@ -114,8 +149,9 @@ def create(
     state: Mapping[str, str | int | None],
     now: float,
     expires_at: float,
+    by: str | None = None,
 ) -> None:
-    """Open a session."""
+    """Open a session. `by` is a principal as text."""
     values = {
         "id": upload_id,
         "repository": repository,
@@ -123,6 +159,7 @@ def create(
         "offset": 0,
         "state": json.dumps(dict(state)),
         "claim_until": 0.0,
+        "created_by": by,
         "created_at": now,
         "expires_at": expires_at,
     }
@@ -199,6 +236,27 @@ def remove(connection: Connection, repository: str, upload_id: str) -> UploadRow
     """End a session without a trace; the row as it was. Tombstones stay."""
     row = REMOVE.first(connection, {"upload": upload_id, "of_repository": repository})
     return None if row is None else upload_row(row)
+
+
+def page(connection: Connection, last: str | None, limit: int) -> Sequence[UploadSummary]:
+    """At most `limit` running sessions of all repositories after the id `last`."""
+    statement = RUNNING.limit(limit)
+    if last is not None:
+        statement = statement.where(uploads.c.id > last)
+    return [UploadSummary(*row) for row in connection.execute(statement)]
+
+
+def get(connection: Connection, upload_id: str) -> UploadSummary | None:
+    """A running session of any repository."""
+    row = connection.execute(RUNNING.where(uploads.c.id == upload_id)).first()
+    return None if row is None else UploadSummary(*row)
+
+
+def abandon(connection: Connection, repository: str) -> None:
+    """End the sessions of a repository that is removed. Whoever is adding to one loses his claim; the rows
+    stay, out of reach, until `take_expired` hands out what is to be dropped."""
+    ABANDON.run(connection, {"of_repository": repository})
+    REMOVE_FINISHED.run(connection, {"of_repository": repository})
 
 
 def take_expired(connection: Connection, now: float, limit: int) -> Sequence[UploadRow]:

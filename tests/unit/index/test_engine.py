@@ -146,7 +146,7 @@ async def test_a_change_is_not_tried_for_ever(index: Index) -> None:
 
     def take(connection: Connection) -> None:
         attempts.append(1)
-        connection.execute(text("INSERT INTO repositories (name, created_at) VALUES ('taken', 1)"))
+        connection.execute(text("INSERT INTO repositories (name, uid, created_at) VALUES ('taken', '', 1)"))
 
     with pytest.raises(Unavailable):
         await index.write(take)

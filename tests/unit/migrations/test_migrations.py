@@ -90,7 +90,9 @@ def test_column_by_column_it_is_what_the_declaration_would_create(
 def test_a_second_time_changes_nothing(empty_url: str) -> None:
     upgrade(empty_url)
     with connected(empty_url) as connection:
-        connection.execute(text("INSERT INTO repositories (name, created_at) VALUES ('kept', 1)"))
+        connection.execute(
+            text("INSERT INTO repositories (name, uid, created_at) VALUES ('kept', '0123', 1)")
+        )
         connection.commit()
 
     upgrade(empty_url)
@@ -105,7 +107,7 @@ def test_processes_that_migrate_at_once_do_not_meet(empty_url: str) -> None:
         assert pool.map(upgrade, [empty_url] * 8, chunksize=1) == [None] * 8
 
     with connected(empty_url) as connection:
-        assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == ["0001"]
+        assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == ["0002"]
 
 
 def test_the_schema_of_a_newer_version_is_refused_and_left_alone(empty_url: str) -> None:
