@@ -6,22 +6,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+from registry.accounts import Accounts
 from registry.api.blobs import BlobRoutes
+from registry.api.challenges import Challenges
 from registry.api.connection import ConnectionServer
 from registry.api.errors import refuse
 from registry.api.file_replies import FileSender
 from registry.api.handler import Handler
 from registry.api.lists import ListRoutes
+from registry.api.management import ManagementRoutes
 from registry.api.manifests import ManifestRoutes
 from registry.api.origin import Origins
 from registry.api.routes import route_table
+from registry.api.tokens import TokenRoutes
 from registry.api.uploads import UploadRoutes
 from registry.config import Settings
 from registry.drivers import driver_class
 from registry.index import Index, open_index
+from registry.management.assembly import management
+from registry.services.audit import Audit
 from registry.services.blobs import Blobs
 from registry.services.housekeeping import Housekeeping
 from registry.services.manifests import Manifests
+from registry.services.policies import QuotaGate
 from registry.services.referrers import Referrers
 from registry.services.repositories import Repositories
 from registry.services.tags import Tags
@@ -45,6 +52,8 @@ class Registry:
         """Join everything; call it inside the running event loop. The index's schema must be there."""
         self._drain_seconds = settings.server.drain_seconds
         self._index: Index = open_index(settings.index_url(), pool_size=settings.index.pool_size)
+        self._audit = Audit(self._index, settings.audit.keep_seconds)
+        self._accounts = accounts = Accounts(settings, self._index, self._audit)
         driver: StorageDriver = driver_class(settings.storage.driver).from_settings(
             settings.storage_settings()
         )
@@ -53,6 +62,7 @@ class Registry:
         uploads = Uploads(
             self._index,
             driver,
+            QuotaGate(self._index, accounts.epoch),
             expire_seconds=settings.uploads.expire_seconds,
             tombstone_seconds=settings.uploads.tombstone_seconds,
             claim_seconds=settings.uploads.lease_seconds,
@@ -61,29 +71,42 @@ class Registry:
         blobs = Blobs(
             self._index,
             driver,
+            self._audit,
             lease_seconds=settings.blobs.lease_seconds,
             deletion=settings.deletion.blobs,
         )
         manifests = Manifests(
             self._index,
+            self._audit,
             sparse=settings.manifests.sparse,
             deletion=settings.deletion.manifests,
             tag_deletion=settings.deletion.tags,
         )
+        repositories = Repositories(self._index, self._audit, deletion=settings.deletion.manifests)
         lists = ListRoutes(
-            Repositories(self._index),
+            repositories,
             Tags(self._index),
             Referrers(self._index),
             default=settings.lists.default,
             maximum=settings.lists.maximum,
+        )
+        tokens = (
+            None
+            if settings.open
+            else TokenRoutes(accounts.sign_in, accounts.tokens, accounts.keys, settings.auth.service)
+        )
+        operations = management(
+            self._index, self._audit, accounts.sign_in, accounts.keys, uploads, repositories, manifests
         )
         routes = route_table(
             ManifestRoutes(
                 manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
             ),
             BlobRoutes(blobs, FileSender(self._threads)),
-            UploadRoutes(uploads, blobs),
+            UploadRoutes(uploads, blobs, accounts.access),
             lists,
+            tokens,
+            ManagementRoutes(operations, accounts.access),
         )
         origins = Origins(
             settings.server.external_url,
@@ -91,7 +114,8 @@ class Registry:
             settings.server.trusted_proxies,
             relative_locations=settings.server.relative_locations,
         )
-        self._handler = Handler(routes, origins, settings.server.path_prefix)
+        challenges = Challenges(origins, settings.auth.service, settings.auth.realm)
+        self._handler = Handler(routes, accounts.access, challenges, origins, settings.server.path_prefix)
         self.server = ConnectionServer(
             self._handler,
             refuse=refuse,
@@ -105,8 +129,9 @@ class Registry:
             max_field_size=32 * 1024,  # tokens
             lingering_time=5.0,
         )
-        self._housekeeping = Housekeeping(uploads, manifests)
+        self._housekeeping = Housekeeping(uploads, manifests, accounts.sign_in, self._audit)
         self._tasks = [
+            asyncio.create_task(self._audit.run(), name="audit"),
             asyncio.create_task(self.server.watch(), name="connections"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
         ]
@@ -136,6 +161,7 @@ class Registry:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._housekeeping.finish()
+        await self._accounts.close()
         self._threads.shutdown()
         await self._driver.aclose()
         await asyncio.to_thread(self._index.close)

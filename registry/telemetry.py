@@ -5,11 +5,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+audit_log = logging.getLogger("entrepot.audit")
 access_log = logging.getLogger("entrepot.access")
 
 
@@ -25,7 +28,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(TextFormatter):
-    """One JSON object a line; an access line has its fields in `request`."""
+    """One JSON object a line; an access line has its fields in `request`, one of the audit in `audit`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -34,11 +37,17 @@ class JsonFormatter(TextFormatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if (request := getattr(record, "request", None)) is not None:
-            line["request"] = request
+        for field in ("request", "audit"):
+            if (value := getattr(record, field, None)) is not None:
+                line[field] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+PRINCIPAL = web.RequestKey("principal", str)
+REQUEST_ID = web.RequestKey("request_id", str)
+"""What handlers note on a request for its line in the log."""
 
 
 class AccessLogger(AbstractAccessLogger):
@@ -56,6 +65,7 @@ class AccessLogger(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: Any, time: float) -> None:
         fields = {
             "client": self._client_of(request),
+            "principal": request.get(PRINCIPAL, "-"),
             "method": request.method,
             "path": request.raw_path.partition("?")[0],
             "status": response.status,
@@ -63,9 +73,12 @@ class AccessLogger(AbstractAccessLogger):
             "seconds": round(time, 6),
             "agent": request.headers.get("User-Agent", ""),
         }
+        if REQUEST_ID in request:
+            fields["request_id"] = request[REQUEST_ID]
         self.logger.info(
-            "%s %s %s %d %d %.3fs %s",
+            "%s %s %s %s %d %d %.3fs %s",
             fields["client"],
+            fields["principal"],
             fields["method"],
             ascii(fields["path"])[1:-1],
             fields["status"],
@@ -76,10 +89,20 @@ class AccessLogger(AbstractAccessLogger):
         )
 
 
-def configure_logging(level: str, form: str) -> None:
-    """Send all logs to standard error, in the form `text` or `json`."""
+def configure_logging(level: str, form: str, audit_file: Path | None = None) -> None:
+    """Send all logs to standard error, in the form `text` or `json`.
+
+    The audit goes to a file of its own, if one is named: always, and one JSON object a line. The file is
+    opened anew when somebody has moved it away. Raises OSError when it can't be.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    if audit_file is not None:
+        lines = WatchedFileHandler(audit_file, encoding="utf-8")
+        lines.setFormatter(logging.Formatter("%(message)s"))
+        audit_log.handlers[:] = [lines]
+        audit_log.setLevel(logging.INFO)
+        audit_log.propagate = False

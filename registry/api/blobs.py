@@ -86,7 +86,7 @@ class BlobRoutes:
         return StreamedReply(206, head_block(fields), parts())
 
     async def delete(self, request: Request) -> Reply:
-        await self._blobs.delete(request.repository, request.digest)
+        await self._blobs.delete(request.repository, request.digest, request.actor)
         return empty(202)
 
 

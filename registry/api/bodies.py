@@ -11,7 +11,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from registry.api.connection import Connection
 from registry.api.replies import open_connection
 from registry.api.sockets import duplicate, soon, until_ready
-from registry.oci.errors import ManifestTooLarge, RequestInvalid
+from registry.oci.errors import BodyTooLarge, RequestInvalid
 
 Run = Iterable[bytes]
 """As storage_drivers.Run has it."""
@@ -129,9 +129,11 @@ def expect_body(request: web.BaseRequest, connection: Connection) -> None:
         connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def whole(request: web.BaseRequest, limit: int) -> bytes:
-    """A body of at most `limit` bytes. Raises ManifestTooLarge, and what `parsed_runs` raises."""
-    refusal = ManifestTooLarge(f"a manifest may have {limit} bytes at most", {"limit": limit})
+async def whole(
+    request: web.BaseRequest, limit: int, what: str = "this body", error: type[BodyTooLarge] = BodyTooLarge
+) -> bytes:
+    """A body of at most `limit` bytes. Raises `error`, and what `parsed_runs` raises."""
+    refusal = error(f"{what} may have {limit} bytes at most", {"limit": limit})
     if request.content_length is not None and request.content_length > limit:
         raise refusal
     received = bytearray()

@@ -4,6 +4,8 @@ Handlers raise; `reply_to` renders. The codes are those of the specification's t
 once, and clients know it; for a 5xx, UNKNOWN and UNAVAILABLE say what no code of the table does.
 """
 
+import math
+
 from registry.api.replies import Reply, json_content
 from registry.oci import errors
 
@@ -20,6 +22,7 @@ TABLE: dict[type[errors.RegistryError], Rendered] = {
     errors.ManifestUnknown: (404, "MANIFEST_UNKNOWN"),
     errors.ManifestInvalid: (400, "MANIFEST_INVALID"),
     errors.ManifestTooLarge: (413, "MANIFEST_INVALID"),
+    errors.BodyTooLarge: (413, "SIZE_INVALID"),
     errors.ManifestBlobsUnknown: (400, "MANIFEST_BLOB_UNKNOWN"),
     errors.TooManyTags: (414, "UNSUPPORTED"),
     errors.UploadUnknown: (404, "BLOB_UPLOAD_UNKNOWN"),
@@ -33,6 +36,13 @@ TABLE: dict[type[errors.RegistryError], Rendered] = {
     errors.RequestInvalid: (400, "UNSUPPORTED"),
     errors.NoSuchPath: (404, "UNSUPPORTED"),
     errors.MethodNotAllowed: (405, "UNSUPPORTED"),
+    errors.Unauthenticated: (401, "UNAUTHORIZED"),
+    errors.Denied: (403, "DENIED"),
+    errors.TooManyRequests: (429, "TOOMANYREQUESTS"),
+    errors.Unknown: (404, "NOT_FOUND"),
+    errors.AlreadyExists: (409, "CONFLICT"),
+    errors.Conflict: (409, "CONFLICT"),
+    errors.InputInvalid: (400, "INVALID"),
     errors.StorageFull: (507, "UNAVAILABLE"),
     errors.Unavailable: (503, "UNAVAILABLE"),
 }
@@ -58,6 +68,10 @@ def fields_for(error: errors.RegistryError) -> dict[str, str]:
         return {"Content-Range": f"bytes */{error.size}"}
     if isinstance(error, errors.NotAllowed):
         return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": error.challenge} if error.challenge else {}
+    if isinstance(error, errors.TooManyRequests):
+        return {"Retry-After": str(math.ceil(error.retry_after))}
     if isinstance(error, errors.Unavailable):
         return {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return {}

@@ -5,22 +5,29 @@ import logging
 
 from aiohttp import web
 
+from auth.roles import Action
+from registry.api.challenges import Challenges
 from registry.api.connection import Connection
 from registry.api.errors import refuse, reply_to
 from registry.api.origin import Origins
 from registry.api.paths import parse_path
 from registry.api.replies import Reply, Unheard
 from registry.api.requests import Request
-from registry.api.routes import Routes
+from registry.api.routes import Needs, Routes
 from registry.oci.errors import (
     DeletionDisabled,
     MethodNotAllowed,
+    NoSuchPath,
     RegistryError,
     RequestInvalid,
     StillReferenced,
     StorageFull,
+    Unauthenticated,
     Unavailable,
 )
+from registry.services.access import CATALOG, Access, OpenAccess
+from registry.services.callers import Caller
+from registry.telemetry import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +39,17 @@ class Handler:
     """Answers the requests of a registry. `path_prefix` is one that a proxy may leave in the path; `running`
     are the tasks that are at it, those whose clients have left included."""
 
-    def __init__(self, routes: Routes, origins: Origins, path_prefix: str) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        access: Access | OpenAccess,
+        challenges: Challenges,
+        origins: Origins,
+        path_prefix: str,
+    ) -> None:
         self._routes = routes
+        self._access = access
+        self._challenges = challenges
         self._origins = origins
         self._prefix = path_prefix
         self.running: set[asyncio.Task[object]] = set()
@@ -46,11 +62,11 @@ class Handler:
         assert task is not None
         self.running.add(task)
         try:
-            return await self._handle(http)
+            return traced(http, await self._handle(http))
         except RegistryError as error:
             if isinstance(error, StorageFull | Unavailable):  # the others are the client's own fault
                 log.error("%s %s: %s", http.method, http.raw_path, error.message, exc_info=error.__cause__)
-            return reply_to(error)
+            return traced(http, reply_to(error))
         except ConnectionError:
             return Unheard()
         except Exception:
@@ -67,15 +83,38 @@ class Handler:
         if self._prefix and path.startswith(f"{self._prefix}/"):
             path = path.removeprefix(self._prefix)
         kind, name, argument = parse_path(path)
-        methods = self._routes[kind]
-        handler = methods.get(http.method)
-        if handler is None:
+        methods = self._routes.get(kind)
+        if methods is None:
+            raise NoSuchPath("this registry has no accounts, and so neither tokens nor keys")
+        route = methods.get(http.method)
+        if route is None:
             raise MethodNotAllowed(http.method, tuple(methods))
+        request = Request(http, self._origins, name, argument, query)
         try:
-            return await handler(Request(http, self._origins, name, argument, query))
+            if route.needs is not Needs.NOTHING:
+                request.caller = await self._admitted(request, route.needs)
+            return await route.handler(request)
+        except Unauthenticated as error:
+            if not error.challenge:
+                error.challenge = self._challenges.of(request, error)
+            raise
         except (DeletionDisabled, StillReferenced) as error:
             error.allowed = tuple(method for method in methods if method != http.method)
             raise
+
+    async def _admitted(self, request: Request, needs: Action | Needs) -> Caller:
+        """Who sends this, if he may. Raises Unauthenticated, Denied and TooManyRequests."""
+        authorization = request.headers.get("Authorization")
+        if isinstance(needs, Action):
+            return await self._access.admit(authorization, request, needs, request.repository)
+        return await self._access.enter(authorization, request, CATALOG if needs is Needs.CATALOG else "")
+
+
+def traced(http: web.BaseRequest, reply: Reply) -> Reply:
+    """The answer with the id of its request, where the audit or the log knows that."""
+    if REQUEST_ID in http:
+        reply.block += f"X-Request-Id: {http[REQUEST_ID]}\r\n".encode()
+    return reply
 
 
 def path_of_absolute(target: str) -> str:

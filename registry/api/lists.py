@@ -32,7 +32,8 @@ class ListRoutes:
 
     async def catalog(self, request: Request) -> Reply:
         size = page_size(request.parameter("n"), self._default, self._maximum)
-        names, more = await self._repositories.page(last_of(request), size)
+        rows, more = await self._repositories.page(request.caller.sees, last_of(request), size)
+        names = [row.name for row in rows]
         path = f"{request.origin.prefix}/v2/_catalog"
         return json_content(200, {"repositories": list(names)}, link(path, names, more, size))
 

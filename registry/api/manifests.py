@@ -9,7 +9,7 @@ from registry.api.conditions import etag_matches
 from registry.api.replies import Reply, empty, head_block
 from registry.api.requests import Request
 from registry.oci.digest import Digest
-from registry.oci.errors import RequestInvalid, TooManyTags
+from registry.oci.errors import ManifestTooLarge, RequestInvalid, TooManyTags
 from registry.oci.manifest import parse_manifest
 from registry.oci.media_types import INDEX_TYPES
 from registry.oci.name import Tag
@@ -69,12 +69,13 @@ class ManifestRoutes:
         repository = request.repository
         reference = request.reference
         extra_tags = self._tags(request, reference)
-        body = await whole(request.http, self._max_bytes)
+        body = await whole(request.http, self._max_bytes, "a manifest", ManifestTooLarge)
         pushed = await self._manifests.put(
             repository,
             reference,
             body,
             request.headers.get("Content-Type"),
+            request.actor,
             extra_tags,
             expected_digests(request),
         )
@@ -101,7 +102,7 @@ class ManifestRoutes:
         return [Tag.parse(tag) for tag in given]
 
     async def delete(self, request: Request) -> Reply:
-        await self._manifests.delete(request.repository, request.reference)
+        await self._manifests.delete(request.repository, request.reference, request.actor)
         return empty(202)
 
 

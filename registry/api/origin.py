@@ -51,13 +51,22 @@ class Origins:
             return self._origin(request, client, {})
         return self._origin(request, client, self._forwarded(request))
 
+    def url(self, request: web.BaseRequest) -> str:
+        """The whole address of this server as the client has it, prefix included."""
+        peer = request.protocol.peername if request.protocol is not None else None
+        client = str(peer[0]) if isinstance(peer, tuple) else ""
+        told = self._forwarded(request) if self._trusted and self._trusts(client) else {}
+        return self._absolute(request, told) + told.get("prefix", self._prefix)
+
+    def _absolute(self, request: web.BaseRequest, told: dict[str, str]) -> str:
+        host = told.get("host") or request.headers.get("Host", "")
+        return self._external_url or f"{told.get('proto', 'http')}://{host}"
+
     def _origin(self, request: web.BaseRequest, client: str, told: dict[str, str]) -> Origin:
         prefix = told.get("prefix", self._prefix)
         if self._relative:
             return Origin(prefix, prefix, told.get("for", client))
-        scheme = told.get("proto", "http")
-        base = self._external_url or f"{scheme}://{told.get('host') or request.headers.get('Host', '')}"
-        return Origin(base + prefix, prefix, told.get("for", client))
+        return Origin(self._absolute(request, told) + prefix, prefix, told.get("for", client))
 
     def _trusts(self, address: str) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Paths of the Distribution API, parsed by hand and from the right.
+"""Paths of the registry, parsed by hand and from the right.
 
 From the right, because `blobs`, `manifests` and `uploads` are legal components of a repository name; by
 hand, because a regular expression for each route costs more than the rest of a small request.
@@ -20,18 +20,32 @@ class Path(NamedTuple):
 
 BASE = Path("base")
 CATALOG = Path("catalog")
+TOKEN = Path("token")
+KEYS = Path("keys")
+
+TOKEN_PATH = "/v2/token"  # noqa: S105 - below /v2/, so that a proxy which forwards that forwards this, too
+KEYS_PATHS = ("/v2/token/keys", "/.well-known/jwks.json")
+API_PATH = "/api/v1/"
 
 
 def parse_path(path: str) -> Path:
     """Tell what a path (without query) is. Raises NoSuchPath."""
     if not path.startswith("/v2/"):
+        if path.startswith(API_PATH):
+            return Path("api", "", path[len(API_PATH) - 1 :])
         if path == "/v2":
             return BASE
-        raise NoSuchPath("the registry's API is below /v2/")
+        if path in KEYS_PATHS:
+            return KEYS
+        raise NoSuchPath("the registry's API is below /v2/, the one for its management below /api/v1/")
     if path == "/v2/":
         return BASE
     if path == "/v2/_catalog":
         return CATALOG
+    if path == TOKEN_PATH:
+        return TOKEN
+    if path in KEYS_PATHS:
+        return KEYS
     head, _, last = path.rpartition("/")
     name, _, kind = head.rpartition("/")
     if kind == "manifests" or kind == "referrers":

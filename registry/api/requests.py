@@ -1,16 +1,20 @@
 """A request as the handlers of this API see it."""
 
+import uuid
 from collections.abc import Sequence
 from functools import cached_property
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from auth.actor import Actor
 from registry.api.origin import Origin, Origins
 from registry.oci.digest import Digest
 from registry.oci.errors import RequestInvalid
 from registry.oci.name import RepositoryName, Tag
+from registry.services.callers import NOBODY, Caller
 from registry.services.manifests import Reference
+from registry.telemetry import PRINCIPAL, REQUEST_ID
 
 
 class Request:
@@ -24,6 +28,34 @@ class Request:
         self._name = name
         self.argument = argument
         self._query = query
+        self._caller: Caller = NOBODY
+
+    @property
+    def caller(self) -> Caller:
+        """Who sends it, as far as that is known."""
+        return self._caller
+
+    @caller.setter
+    def caller(self, caller: Caller) -> None:
+        self._caller = caller
+        self.http[PRINCIPAL] = caller.name
+
+    @property
+    def address(self) -> str:
+        """Of the client, behind the proxies that are trusted."""
+        return self.origin.client
+
+    @property
+    def request_id(self) -> str:
+        """Made when something is written down about this request."""
+        if REQUEST_ID not in self.http:
+            self.http[REQUEST_ID] = uuid.uuid4().hex
+        return self.http[REQUEST_ID]
+
+    @property
+    def actor(self) -> Actor:
+        """The caller, as audit and history write him down."""
+        return Actor(self.caller.name, self.address, self.request_id)
 
     @property
     def origin(self) -> Origin:

@@ -16,6 +16,7 @@ from registry.api.requests import Request
 from registry.oci.digest import Digest, parse_algorithm
 from registry.oci.errors import DigestInvalid, NameInvalid, SizeInvalid, UploadUnknown, WrongOffset
 from registry.oci.name import RepositoryName
+from registry.services.access import Access, OpenAccess
 from registry.services.blobs import Blobs
 from registry.services.upload_sessions import Body, Session
 from registry.services.uploads import Uploads
@@ -33,9 +34,10 @@ class Address(NamedTuple):
 class UploadRoutes:
     """Handlers for upload sessions."""
 
-    def __init__(self, uploads: Uploads, blobs: Blobs) -> None:
+    def __init__(self, uploads: Uploads, blobs: Blobs, access: Access | OpenAccess) -> None:
         self._uploads = uploads
         self._blobs = blobs
+        self._access = access
 
     async def start(self, request: Request) -> Reply:
         """POST: mount a blob, take one whole, or open a session."""
@@ -46,10 +48,11 @@ class UploadRoutes:
                 return reply
         elif (claimed := request.parameter("digest")) is not None:
             digest = Digest.parse(claimed)
-            await self._uploads.whole(repository, digest, self._body(request, None, 0))
+            body = self._body(request, None, 0)
+            await self._uploads.whole(repository, digest, body, request.http.content_length or 0)
             return created(request, repository, digest)
         algorithm = parse_algorithm(request.parameter("digest-algorithm") or "sha256")
-        session = await self._uploads.start(repository, algorithm)
+        session = await self._uploads.start(repository, algorithm, request.caller.name)
         return accepted(202, request, repository, session)
 
     async def _mount(self, request: Request, repository: RepositoryName, mounted: str) -> Reply | None:
@@ -60,7 +63,9 @@ class UploadRoutes:
             source = RepositoryName.parse(given) if given else None
         except NameInvalid:
             return None  # what can't exist is missing like anything else
-        if not await self._blobs.mount(repository, digest, source):
+        if source is not None and not await self._access.may_mount(request.caller, source, repository):
+            return None  # as if it did not exist
+        if not await self._blobs.mount(repository, digest, source, request.caller.may_see):
             return None
         return created(request, repository, digest)
 
@@ -94,7 +99,8 @@ class UploadRoutes:
         try:
             # Without a body it does not matter which address the client uses: the digest decides.
             body = self._body(request, content_range, address.offset) if has_body else None
-            await self._uploads.finish(repository, address.id, digest, body)
+            coming = request.http.content_length or 0
+            await self._uploads.finish(repository, address.id, digest, body, coming)
         except WrongOffset as error:
             return wrong_offset(request, repository, error)
         return created(request, repository, digest)

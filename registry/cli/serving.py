@@ -1,13 +1,15 @@
 """`entrepot serve` and `entrepot migrate`."""
 
 import argparse
+import asyncio
 import os
 from pathlib import Path
 
 from registry.cli.commands import CommandError, Commands, add_command
 from registry.cli.configuration import check_storage
 from registry.cli.settings_flags import load_settings
-from registry.config import Settings, is_loopback
+from registry.config import ConfigError, Settings, is_loopback
+from registry.oci.errors import RegistryError
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
@@ -23,8 +25,9 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = load_settings(parsed).settings
     check_storage(settings)
     prepare_index(settings)
+    password = None if settings.open else asyncio.run(prepare_accounts(settings))
     sockets = listen(settings)
-    print("\n".join(welcome(settings)), flush=True)
+    print("\n".join(welcome(settings, password)), flush=True)
     return serve(settings, sockets)
 
 
@@ -48,6 +51,33 @@ def prepare_index(settings: Settings) -> None:
         raise CommandError(str(error)) from error
 
 
+async def prepare_accounts(settings: Settings) -> str | None:
+    """Make the first administrator and the first key, where they are missing; the password to show.
+
+    Raises ConfigError.
+    """
+    from registry.accounts import Accounts
+    from registry.index import open_index
+    from registry.services.accounts.first_start import ensure_administrator
+    from registry.services.audit import Audit
+
+    index = open_index(settings.index_url(), pool_size=1)
+    try:
+        audit = Audit(index, settings.audit.keep_seconds)
+        accounts = Accounts(settings, index, audit)
+        await accounts.keys.signing()
+        await accounts.close()
+        given = settings.auth.admin_password
+        password = None if given is None else given.get_secret_value()
+        return await ensure_administrator(index, audit, password)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from error
+    except RegistryError as error:
+        raise CommandError(error.message) from error
+    finally:
+        index.close()
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder with those above it, so that a power cut takes none of them away. Raises OSError.
 
@@ -63,8 +93,9 @@ def make_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def welcome(settings: Settings) -> list[str]:
-    """What `serve` says first: where it listens, where data lies, and three commands to try."""
+def welcome(settings: Settings, password: str | None = None) -> list[str]:
+    """What `serve` says first: where it listens, where data lies, the first administrator's password if it
+    was made now, and commands to try."""
     server = settings.server
     if server.external_url:
         name = server.external_url.partition("://")[2]
@@ -81,9 +112,14 @@ def welcome(settings: Settings) -> list[str]:
         lines.append(f"blobs are kept by the storage driver {settings.storage.driver}")
     elif settings.index.url is not None or (settings.storage.model_extra or {}).get("filesystem"):
         lines.append(f"blobs lie in {settings.storage_settings()['root']}")
+    if settings.open:
+        lines.append("there are no accounts: whoever can connect may read, push and delete")
+    elif password is not None:
+        lines += [f"sign in as admin with the password {password}", "(it is shown this once)"]
     return [
         *lines,
         "to try it:",
+        *([] if settings.open else [f"    docker login {name} --username admin"]),
         "    docker pull alpine",
         f"    docker tag alpine {name}/alpine",
         f"    docker push {name}/alpine",

@@ -1,8 +1,9 @@
 """Blobs: which bytes exist, where, and which repository may read them."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from registry.index import repositories as repository_rows
 from registry.index.statements import Statement
@@ -30,7 +31,16 @@ FIND = Statement(
     .where(repositories.c.name == bindparam("repository"))
 )
 
-FIND_SHARED = Statement(WITH_DIGEST.where(exists().where(repository_blobs.c.blob_id == blobs.c.id)))
+HOLDERS = (
+    select(repositories.c.id, repositories.c.name, repositories.c.public)
+    .join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id)
+    .join(blobs, blobs.c.id == repository_blobs.c.blob_id)
+    .where(blobs.c.digest == bindparam("digest"), repositories.c.id > bindparam("after"))
+    .order_by(repositories.c.id)
+    .limit(bindparam("limit"))
+)
+HOLDERS_PAGE = Statement(HOLDERS)
+HOLDERS_AT_ONCE = 200
 
 EXTEND_LEASE = Statement(
     update(blobs)
@@ -76,10 +86,18 @@ def find(connection: Connection, repository: str, digest: str) -> BlobRow | None
     return None if row is None else BlobRow(*row)
 
 
-def find_shared(connection: Connection, digest: str) -> BlobRow | None:
-    """A blob that some repository may read."""
-    row = FIND_SHARED.first(connection, {"digest": digest})
-    return None if row is None else BlobRow(*row)
+def holders(connection: Connection, digest: str) -> Iterator[tuple[str, bool]]:
+    """The repositories that may read a blob: name, and whether it is public. Read as they are asked for:
+    a common layer may be in all of them."""
+    after = 0
+    while True:
+        values = {"digest": digest, "after": after, "limit": HOLDERS_AT_ONCE}
+        rows = HOLDERS_PAGE.all(connection, values)
+        for _, name, public in rows:
+            yield name, bool(public)
+        if len(rows) < HOLDERS_AT_ONCE:
+            return
+        after = rows[-1][0]
 
 
 def extend_lease(connection: Connection, digest: str, until: float) -> bool:

@@ -5,6 +5,8 @@ Every message says what was wrong and, where that helps, what would be right: it
 
 from collections.abc import Sequence
 
+from registry.oci.quoting import quoted
+
 
 class RegistryError(Exception):
     """The root. `detail` is any JSON value that a program could use."""
@@ -66,7 +68,11 @@ class ManifestInvalid(RegistryError):
     """The manifest breaks a rule of its own format."""
 
 
-class ManifestTooLarge(RegistryError):
+class BodyTooLarge(RegistryError):
+    """The body is larger than is taken here."""
+
+
+class ManifestTooLarge(BodyTooLarge):
     """The manifest is larger than this registry takes."""
 
 
@@ -146,6 +152,83 @@ class MethodNotAllowed(NotAllowed):
     def __init__(self, method: str, allowed: Sequence[str]) -> None:
         super().__init__(f"{method} is not possible here; {', '.join(allowed)} would be")
         self.allowed = tuple(allowed)
+
+
+class Unauthenticated(RegistryError):
+    """Nobody is signed in, or what was shown does not count. `scopes` are what a token would need, as
+    `repository:acme/app:pull`; `problem` is `invalid_token`, `insufficient_scope` or empty (RFC 6750
+    section 3.1). The api adds `challenge`, which depends on how the client reaches the registry."""
+
+    def __init__(
+        self, message: str, scopes: Sequence[str] = (), problem: str = "", detail: object = None
+    ) -> None:
+        super().__init__(message, detail)
+        self.scopes = tuple(scopes)
+        self.problem = problem
+        self.challenge = ""
+
+
+class Denied(RegistryError):
+    """Who is signed in may not do this."""
+
+
+class TagImmutable(Denied):
+    """The tag exists, and a pattern of its repository says that it stays as it is."""
+
+    def __init__(self, repository: str, tag: str) -> None:
+        super().__init__(
+            f"the tag {tag} of {repository} is immutable: it can neither be moved nor deleted; push under "
+            "another tag",
+            {"repository": repository, "tag": tag},
+        )
+
+
+class QuotaExceeded(Denied):
+    """What came would not fit into a quota; all in bytes."""
+
+    def __init__(self, prefix: str, limit: int, used: int, coming: int) -> None:
+        more = f" and {coming} were to come" if coming else ""
+        super().__init__(
+            f"the quota of {prefix} is {limit} bytes: {used} are used{more}",
+            {"prefix": prefix, "quota": limit, "used": used, "coming": coming},
+        )
+
+
+class TooManyRequests(RegistryError):
+    """Too many failed tries to sign in; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unknown(RegistryError):
+    """Nothing of this kind is called that, or nothing that the caller may see."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"no {kind} is called {quoted(name)}", {"kind": kind, "name": name})
+
+
+class AlreadyExists(RegistryError):
+    """Something else has that name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"a {kind} called {quoted(name)} is there already", {"kind": kind, "name": name})
+
+
+class Conflict(RegistryError):
+    """It can't be done as things are; the message says what to do first."""
+
+
+class InputInvalid(RegistryError):
+    """What was given is not what is taken. `problems` are pairs of a field and what it should be; the field
+    is empty for the whole."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__(
+            "; ".join(f"{field}: {problem}" if field else problem for field, problem in problems),
+            {"fields": [{"field": field, "problem": problem} for field, problem in problems]},
+        )
 
 
 class StorageFull(RegistryError):

@@ -2,15 +2,17 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+from auth.actor import Actor
 from registry.index import Index, blobs, repositories
 from registry.index.blobs import BlobRow
 from registry.index.engine import Connection
 from registry.oci.digest import Digest, new_hash
 from registry.oci.errors import BlobUnknown, DeletionDisabled, StorageFull, Unavailable
 from registry.oci.name import RepositoryName
+from registry.services.audit import Audit, AuditRow
 from registry.services.caches import ByteCache, FactCache
 from registry.services.storage_errors import translated_errors
 from storage_drivers import LocalFile, SignedUrl, StorageDriver
@@ -28,8 +30,11 @@ SMALL_BLOBS_CAPACITY = 32 * 1024 * 1024
 class Blobs:
     """Blobs as a client may see them: always through a repository."""
 
-    def __init__(self, index: Index, driver: StorageDriver, *, lease_seconds: float, deletion: bool) -> None:
+    def __init__(
+        self, index: Index, driver: StorageDriver, audit: Audit, *, lease_seconds: float, deletion: bool
+    ) -> None:
         self._index = index
+        self._audit = audit
         self._driver = driver
         self._lease_seconds = lease_seconds
         self._deletion = deletion
@@ -92,15 +97,24 @@ class Blobs:
             async for part in self._driver.read(row.location, start, stop):
                 yield part
 
-    async def mount(self, repository: RepositoryName, digest: Digest, source: RepositoryName | None) -> bool:
-        """Let `repository` read what `source` (None: any repository) may read. False: no such blob."""
+    async def mount(
+        self,
+        repository: RepositoryName,
+        digest: Digest,
+        source: RepositoryName | None,
+        may_see: Callable[[str, bool], bool],
+    ) -> bool:
+        """Let `repository` read what `source` may read or, for None, any repository of which `may_see` (name,
+        public) says that the caller may know it. False: no such blob."""
         now = time.time()
 
         def change(connection: Connection) -> bool:
             if source is None:
-                row = blobs.find_shared(connection, digest)
+                holders = blobs.holders(connection, digest)
+                holder = next((name for name, public in holders if may_see(name, public)), None)
             else:
-                row = blobs.find(connection, source, digest)
+                holder = source
+            row = None if holder is None else blobs.find(connection, holder, digest)
             if row is None or not blobs.extend_lease(connection, digest, now + self._lease_seconds):
                 return False
             blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
@@ -108,9 +122,14 @@ class Blobs:
 
         return await self._index.write(change)
 
-    async def delete(self, repository: RepositoryName, digest: Digest) -> None:
+    async def delete(self, repository: RepositoryName, digest: Digest, actor: Actor) -> None:
         """Take a blob out of a repository. Raises DeletionDisabled, StillReferenced and BlobUnknown."""
         if not self._deletion:
             raise DeletionDisabled("deleting blobs is switched off on this registry (deletion.blobs)")
-        if not await self._index.write(partial(blobs.unlink, repository=repository, digest=digest)):
-            raise BlobUnknown(repository, digest)
+
+        def change(connection: Connection) -> AuditRow:
+            if not blobs.unlink(connection, repository, digest):
+                raise BlobUnknown(repository, digest)
+            return self._audit.record(connection, actor, "delete", repository, {"blob": digest})
+
+        self._audit.tell(await self._index.write(change))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from auth.actor import Actor
 from registry.index import Connection, Index, manifests, repositories, tags
 from registry.index.manifests import ManifestRow
 from registry.oci.descriptor import Descriptor
@@ -22,7 +23,9 @@ from registry.oci.errors import (
 )
 from registry.oci.manifest import Manifest, parse_manifest
 from registry.oci.name import RepositoryName, Tag
+from registry.services.audit import Audit, AuditRow
 from registry.services.caches import ByteCache, FactCache
+from registry.services.policies import check_may_go, check_may_move, check_quota
 from storage_drivers.failpoints import declare, failpoint
 
 __all__ = ["ManifestRow", "Manifests", "Pushed", "Reference"]
@@ -53,8 +56,11 @@ class Pushed:
 class Manifests:
     """Manifests of all repositories. Bytes live in the index; what is immutable is kept in memory."""
 
-    def __init__(self, index: Index, *, sparse: bool, deletion: bool, tag_deletion: bool) -> None:
+    def __init__(
+        self, index: Index, audit: Audit, *, sparse: bool, deletion: bool, tag_deletion: bool
+    ) -> None:
         self._index = index
+        self._audit = audit
         self._sparse = sparse
         self._deletion = deletion
         self._tag_deletion = tag_deletion
@@ -106,15 +112,15 @@ class Manifests:
         reference: Reference,
         body: bytes,
         content_type: str | None,
+        actor: Actor,
         extra_tags: Sequence[Tag] = (),
         expected: Iterable[str] | None = None,
-        by: str | None = None,
     ) -> Pushed:
         """Take a manifest under its digest, and point tags to it.
 
         `expected`: unless the tag points to one of these digests now, nothing is done (If-Match).
-        Raises ManifestInvalid, DigestMismatch, ManifestBlobsUnknown with all that is missing, and
-        PreconditionFailed.
+        Raises ManifestInvalid, DigestMismatch, ManifestBlobsUnknown with all that is missing,
+        PreconditionFailed, TagImmutable and QuotaExceeded.
         """
         algorithm = reference.algorithm if isinstance(reference, Digest) else "sha256"
         digest = Digest.of(body, algorithm)
@@ -128,7 +134,8 @@ class Manifests:
         now = time.time()
         failpoint(CHECKED)
 
-        def change(connection: Connection) -> tuple[Digest, ...]:
+        def change(connection: Connection) -> tuple[tuple[Digest, ...], AuditRow]:
+            check_may_move(connection, repository, pointing, digest)
             if expected is not None:
                 check_precondition(connection, repository, reference, expected)
             repository_id = repositories.ensure(connection, repository, now)
@@ -144,17 +151,20 @@ class Manifests:
                     "body": body,
                     "subject": None if manifest.subject is None else manifest.subject.digest,
                     "annotations": json.dumps(manifest.annotations) if manifest.annotations else None,
-                    "pushed_by": by,
+                    "pushed_by": actor.principal,
                     "pushed_at": now,
                 },
             )
             children = [child.digest for child in manifest.children]
             manifests.record_edges(connection, manifest_id, repository_id, blob_ids, children)
             for tag in pointing:
-                tags.point(connection, repository_id, tag, manifest_id, digest, by, now)
-            return missing
+                tags.point(connection, repository_id, tag, manifest_id, digest, actor.principal, now)
+            check_quota(connection, repository)
+            told = {"digest": digest, "tags": pointing}
+            return missing, self._audit.record(connection, actor, "push", repository, told)
 
-        missing = await self._index.write(change)
+        missing, row = await self._index.write(change)
+        self._audit.tell(row)
         failpoint(RECORDED)
         subject = None if manifest.subject is None else manifest.subject.digest
         return Pushed(digest, subject, pointing, missing)
@@ -180,9 +190,9 @@ class Manifests:
             raise ManifestBlobsUnknown(missing)
         return [blob_id for blob_id, _ in found.values()], missing
 
-    async def delete(self, repository: RepositoryName, reference: Reference, by: str | None = None) -> None:
-        """Delete a tag, or a manifest with every tag on it. Raises DeletionDisabled, ManifestUnknown and
-        RepositoryUnknown."""
+    async def delete(self, repository: RepositoryName, reference: Reference, actor: Actor) -> None:
+        """Delete a tag, or a manifest with every tag on it. Raises DeletionDisabled, ManifestUnknown,
+        RepositoryUnknown and TagImmutable."""
         if isinstance(reference, Tag):
             if not self._tag_deletion:
                 raise DeletionDisabled("deleting tags is switched off on this registry (deletion.tags)")
@@ -190,17 +200,22 @@ class Manifests:
             raise DeletionDisabled("deleting manifests is switched off on this registry (deletion.manifests)")
         now = time.time()
 
-        def change(connection: Connection) -> None:
+        def change(connection: Connection) -> AuditRow:
             row = _find(connection, repository, reference)
             repository_id = repositories.find(connection, repository)
             assert repository_id is not None
+            by = actor.principal
             if isinstance(reference, Tag):
+                gone: Sequence[str] = (reference,)
                 tags.remove(connection, repository_id, reference, by, now)
-                return
-            tags.remove_of_manifest(connection, repository_id, row.id, by, now)
-            manifests.remove(connection, row.id)
+            else:
+                gone = tags.remove_of_manifest(connection, repository_id, row.id, by, now)
+                manifests.remove(connection, row.id)
+            check_may_go(connection, repository, gone)
+            told = {"tags": gone} if isinstance(reference, Tag) else {"digest": reference, "tags": gone}
+            return self._audit.record(connection, actor, "delete", repository, told)
 
-        await self._index.write(change)
+        self._audit.tell(await self._index.write(change))
         failpoint(DELETED)
 
 

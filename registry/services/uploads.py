@@ -25,6 +25,7 @@ from registry.oci.errors import (
 )
 from registry.oci.name import RepositoryName
 from registry.services.hashing import HashMemory, RunningHash
+from registry.services.policies import QuotaGate
 from registry.services.storage_errors import translated_errors
 from registry.services.upload_claims import UploadClaims
 from registry.services.upload_sessions import Body, Held, Session, StagedBytesGone
@@ -49,6 +50,7 @@ class Uploads:
         self,
         index: Index,
         driver: StorageDriver,
+        quotas: QuotaGate,
         *,
         expire_seconds: float,
         tombstone_seconds: float,
@@ -57,14 +59,16 @@ class Uploads:
     ) -> None:
         self._index = index
         self._driver = driver
+        self._quotas = quotas
         self._expire_seconds = expire_seconds
         self._tombstone_seconds = tombstone_seconds
         self._blob_lease_seconds = blob_lease_seconds
         self._claims = UploadClaims(index, claim_seconds)
         self._hashes = HashMemory()
 
-    async def start(self, repository: RepositoryName, algorithm: str) -> Session:
-        """Open a session whose bytes are hashed with `algorithm` as they come."""
+    async def start(self, repository: RepositoryName, algorithm: str, by: str) -> Session:
+        """Open a session whose bytes are hashed with `algorithm` as they come. Raises QuotaExceeded."""
+        await self._quotas.check(repository, 0)
         with translated_errors():
             upload = await self._driver.begin()
         upload_id = str(uuid.uuid4())
@@ -75,6 +79,7 @@ class Uploads:
             repository=repository,
             algorithm=algorithm,
             state=upload.state,
+            by=by,
             now=now,
             expires_at=now + self._expire_seconds,
         )
@@ -111,13 +116,20 @@ class Uploads:
         return Session(upload_id, held.row.offset)
 
     async def finish(
-        self, repository: RepositoryName, upload_id: str, claimed: Digest, body: Body | None
+        self,
+        repository: RepositoryName,
+        upload_id: str,
+        claimed: Digest,
+        body: Body | None,
+        coming: int = 0,
     ) -> None:
         """Close a session: its bytes become the blob `claimed` of the repository. May be repeated.
 
-        Raises as `append` does, and DigestMismatch, which ends the session: its bytes can never become
-        that blob.
+        `coming` bytes were announced. Raises as `append` does, QuotaExceeded, and DigestMismatch, which ends
+        the session: its bytes can never become that blob.
         """
+        if coming:
+            await self._quotas.check(repository, coming)
         async with self._held(repository, upload_id) as held:
             if held.ended:
                 await self._repeat(repository, held.row, claimed)
@@ -132,9 +144,10 @@ class Uploads:
                 await self._enter_recovered(repository, claimed, held)
         failpoint(RECORDED)
 
-    async def whole(self, repository: RepositoryName, claimed: Digest, body: Body) -> None:
+    async def whole(self, repository: RepositoryName, claimed: Digest, body: Body, coming: int = 0) -> None:
         """Take a blob in one request, without a session: nothing is kept of one that fails. Raises as
         `finish` does."""
+        await self._quotas.check(repository, coming)
         running = RunningHash(claimed.algorithm)
         with translated_errors():
             upload = await self._driver.begin()

@@ -1,0 +1,34 @@
+"""Challenges: what a 401 tells a client to do (RFC 6750 section 3, and Docker's token protocol)."""
+
+from registry.api.origin import Origins
+from registry.api.paths import TOKEN_PATH
+from registry.api.requests import Request
+from registry.oci.errors import Unauthenticated
+
+
+class Challenges:
+    """`realm` is the address of another token server, None for this one."""
+
+    def __init__(self, origins: Origins, service: str, realm: str | None) -> None:
+        self._origins = origins
+        self._service = service
+        self._realm = realm
+
+    def of(self, request: Request, error: Unauthenticated) -> str:
+        """A value of WWW-Authenticate. All is quoted, and nothing is empty: docker stops reading at an empty
+        value. Bearer alone: some clients read only the first scheme, others prefer Basic."""
+        parameters = [("realm", self.realm(request)), ("service", self._service)]
+        if error.scopes:
+            parameters.append(("scope", " ".join(error.scopes)))
+        if error.problem:
+            parameters.append(("error", error.problem))
+        return "Bearer " + ",".join(f'{name}="{quoted(value)}"' for name, value in parameters)
+
+    def realm(self, request: Request) -> str:
+        """Where tokens are had, at the address by which the client reached us: some refuse another one."""
+        return self._realm or self._origins.url(request.http) + TOKEN_PATH
+
+
+def quoted(value: str) -> str:
+    """A quoted-string (RFC 9110 section 5.6.4) without its quotes."""
+    return value.replace("\\", "\\\\").replace('"', '\\"')

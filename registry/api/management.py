@@ -1,0 +1,36 @@
+"""The management API over HTTP: everything below /api/v1, handed to `registry.management`."""
+
+from registry.api.bodies import whole
+from registry.api.replies import Reply, empty, json_content
+from registry.api.requests import Request
+from registry.management.management import Management
+from registry.services.access import API, Access, OpenAccess
+
+LARGEST_BODY = 1024 * 1024
+
+NOT_KEPT = {"Cache-Control": "no-store"}
+"""Answers may hold secrets, and depend on who asks."""
+
+
+class ManagementRoutes:
+    """One handler for all paths: the operations know their own paths, methods and needs."""
+
+    methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+    def __init__(self, management: Management, access: Access | OpenAccess) -> None:
+        self._management = management
+        self._access = access
+
+    async def __call__(self, request: Request) -> Reply:
+        """Raises what Access.enter and Management.call raise."""
+        authorization = request.headers.get("Authorization")
+        if authorization is not None or isinstance(self._access, OpenAccess):
+            request.caller = await self._access.enter(authorization, request, API)
+        body = await whole(request.http, LARGEST_BODY)
+        method = "GET" if request.method == "HEAD" else request.method
+        result = await self._management.call(
+            request.caller.identity, request.actor, method, request.argument, request.query, body
+        )
+        if result.document is None:
+            return empty(result.status, NOT_KEPT)
+        return json_content(result.status, result.document, NOT_KEPT)

@@ -1,0 +1,64 @@
+"""The management API of a registry: every operation, joined with the services that do the work."""
+
+from registry.index import Index
+from registry.management.account import AccountOperations
+from registry.management.audit import AuditOperations
+from registry.management.explain import ExplainOperations
+from registry.management.grants import GrantOperations
+from registry.management.groups import GroupOperations
+from registry.management.keys import KeyOperations
+from registry.management.management import Management
+from registry.management.openapi import with_document
+from registry.management.quotas import QuotaOperations
+from registry.management.repositories import RepositoryOperations
+from registry.management.robots import RobotOperations
+from registry.management.tokens import TokenOperations
+from registry.management.trust_rules import TrustRuleOperations
+from registry.management.uploads import UploadOperations
+from registry.management.users import UserOperations
+from registry.services.accounts.credentials import Credentials
+from registry.services.accounts.grants import Grants
+from registry.services.accounts.groups import Groups
+from registry.services.accounts.robots import Robots
+from registry.services.accounts.trust_rules import TrustRules
+from registry.services.accounts.users import Users
+from registry.services.audit import Audit
+from registry.services.explanations import Explanations
+from registry.services.manifests import Manifests
+from registry.services.quotas import Quotas
+from registry.services.repositories import Repositories
+from registry.services.running_uploads import RunningUploads
+from registry.services.sign_in import SignIn
+from registry.services.signing_keys import SigningKeys
+from registry.services.tags import Tags
+from registry.services.uploads import Uploads
+
+
+def management(
+    index: Index,
+    audit: Audit,
+    sign_in: SignIn,
+    keys: SigningKeys,
+    uploads: Uploads,
+    repositories: Repositories,
+    manifests: Manifests,
+) -> Management:
+    """All operations, on one index."""
+    quotas = Quotas(index, audit)
+    resources = (
+        AccountOperations(),
+        UserOperations(Users(index, audit), sign_in),
+        TokenOperations(Credentials(index, audit)),
+        GroupOperations(Groups(index, audit)),
+        RobotOperations(Robots(index, audit)),
+        GrantOperations(Grants(index, audit)),
+        TrustRuleOperations(TrustRules(index, audit)),
+        RepositoryOperations(repositories, Tags(index), manifests, quotas),
+        QuotaOperations(quotas),
+        UploadOperations(RunningUploads(index, audit), uploads),
+        AuditOperations(audit),
+        ExplainOperations(Explanations(index)),
+        KeyOperations(keys),
+    )
+    operations = [operation for resource in resources for operation in resource.operations()]
+    return Management(with_document(operations), audit)

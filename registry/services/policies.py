@@ -1,0 +1,68 @@
+"""What is set for repositories and holds on every path: immutable tags, and quotas."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from auth.patterns import TagPattern
+from registry.index import Connection, Index, access, quotas, tags
+from registry.oci.errors import QuotaExceeded, TagImmutable
+from registry.services.access_cache import AccessCache, Epoch
+
+Limits = list[tuple[str, int]]
+"""Prefixes with what may lie below them, in bytes."""
+
+
+def check_may_move(connection: Connection, repository: str, names: Iterable[str], digest: str) -> None:
+    """Raise TagImmutable if one of these tags may not be pointed to this digest: it points elsewhere."""
+    for name in immutable(connection, repository, names):
+        current = tags.digest_of(connection, repository, name)
+        if current is not None and current != digest:
+            raise TagImmutable(repository, name)
+
+
+def check_may_go(connection: Connection, repository: str, names: Iterable[str]) -> None:
+    """Raise TagImmutable if one of these tags, which exist, may not be deleted."""
+    for name in immutable(connection, repository, names):
+        raise TagImmutable(repository, name)
+
+
+def immutable(connection: Connection, repository: str, names: Iterable[str]) -> list[str]:
+    """Those of the tags that a pattern of the repository makes immutable."""
+    facts = access.facts(connection, repository)
+    patterns = [] if facts is None else [TagPattern(text) for text in facts.immutable_tags]
+    return [name for name in names if any(pattern.matches(name) for pattern in patterns)]
+
+
+def check_quota(connection: Connection, repository: str, coming: int = 0) -> None:
+    """Raise QuotaExceeded if below a prefix of the repository lies more than may, with `coming` bytes."""
+    check_limits(connection, quotas.of_repository(connection, repository), coming)
+
+
+def check_limits(connection: Connection, limits: Limits, coming: int) -> None:
+    for prefix, limit in limits:
+        used = quotas.usage(connection, prefix)
+        if used + coming > limit:
+            raise QuotaExceeded(prefix, limit, used, coming)
+
+
+class QuotaGate:
+    """Refuses uploads that can't fit, before their bytes are sent. Whether a repository has a quota is
+    remembered, so that the others pay nothing."""
+
+    def __init__(self, index: Index, epoch: Epoch) -> None:
+        self._index = index
+        self._epoch = epoch
+        self._limits: AccessCache[str, Limits] = AccessCache(epoch, limit=50_000)
+
+    async def check(self, repository: str, coming: int) -> None:
+        """Raise QuotaExceeded if so many bytes can't fit. What is there already is counted again if it
+        comes again: that is known only at the end."""
+        if not self._epoch.is_current():
+            await self._epoch.read()
+        limits = self._limits.get(repository)
+        if limits is None:
+            epoch = self._epoch.value
+            limits = await self._index.read(partial(quotas.of_repository, repository=repository))
+            self._limits.put(repository, limits, epoch)
+        if limits:
+            await self._index.read(partial(check_limits, limits=limits, coming=coming))

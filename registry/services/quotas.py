@@ -1,0 +1,88 @@
+"""Quotas: how many bytes a repository and all below it may hold together."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from auth.actor import Actor
+from registry.index import Connection, Index, quotas
+from registry.oci.errors import Unknown
+from registry.services.accounts.changes import Changes, Event
+from registry.services.audit import Audit
+
+__all__ = ["Quota", "Quotas"]
+
+BATCH = 200
+
+
+class Quota(NamedTuple):
+    """A quota and what is used of it, in bytes: each blob counts once, however many repositories hold it."""
+
+    prefix: str
+    bytes: int
+    used: int
+
+
+class Quotas:
+    """All quotas."""
+
+    def __init__(self, index: Index, audit: Audit) -> None:
+        self._index = index
+        self._changes = Changes(index, audit)
+
+    async def page(
+        self, last: str | None, limit: int, shown: Callable[[str], bool]
+    ) -> tuple[Sequence[Quota], bool]:
+        """At most `limit` quotas after the prefix `last` that may be shown, and whether more follow."""
+
+        def query(connection: Connection) -> list[Quota]:
+            found: list[Quota] = []
+            after = last
+            while len(found) <= limit:
+                rows = quotas.page(connection, after, BATCH)
+                found += [quota_of(connection, row.prefix, row.bytes) for row in rows if shown(row.prefix)]
+                if len(rows) < BATCH:
+                    break
+                after = rows[-1].prefix
+            return found
+
+        found = await self._index.read(query)
+        return found[:limit], len(found) > limit
+
+    async def of_repository(self, name: str) -> Sequence[Quota]:
+        """The quotas that count for a repository, existing or not."""
+
+        def query(connection: Connection) -> Sequence[Quota]:
+            rows = quotas.of_repository(connection, name)
+            return [quota_of(connection, prefix, limit) for prefix, limit in rows]
+
+        return await self._index.read(query)
+
+    async def set(self, prefix: str, limit: int, actor: Actor) -> Quota:
+        """Limit a repository and all below it to `limit` bytes. What is there already stays."""
+
+        def change(connection: Connection) -> Quota:
+            quotas.set(connection, prefix, limit, time.time(), actor.principal)
+            return quota_of(connection, prefix, limit)
+
+        return await self._changes.make(change, actor, Event("quota.set", prefix, {"bytes": limit}))
+
+    async def clear(self, prefix: str, actor: Actor) -> None:
+        """Remove a quota, if there is one."""
+        try:
+            await self.remove(prefix, actor)
+        except Unknown:
+            return  # as was wanted
+
+    async def remove(self, prefix: str, actor: Actor) -> None:
+        """Raises Unknown."""
+
+        def change(connection: Connection) -> None:
+            if not quotas.remove(connection, prefix):
+                raise Unknown("quota", prefix)
+
+        await self._changes.make(change, actor, Event("quota.remove", prefix))
+
+
+def quota_of(connection: Connection, prefix: str, limit: int) -> Quota:
+    return Quota(prefix, limit, quotas.usage(connection, prefix))
