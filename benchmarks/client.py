@@ -46,10 +46,14 @@ def with_digest(location: str, digest: str) -> str:
 
 
 class Connection:
-    """One connection to `host:port`, opened when it is needed, and again if the server closed it."""
+    """One connection to `host:port`, opened when it is needed, and again if the server closed it.
 
-    def __init__(self, address: str) -> None:
+    Every request carries `headers`: that is where credentials go.
+    """
+
+    def __init__(self, address: str, headers: Mapping[str, str] | None = None) -> None:
         self.address = address
+        self._headers = dict(headers or {})
         self._socket: socket.socket | None = None
         self._received = bytearray()
 
@@ -86,8 +90,12 @@ class Connection:
         given = dict(headers or {})
         if body or method in ("POST", "PUT", "PATCH"):
             given["Content-Length"] = str(len(body))
-        self.send(head_of(method, target, self.address, given) + body)
+        self.send(self.head(method, target, given) + body)
         return self.answer(method)
+
+    def head(self, method: str, target: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """The head of a request, to send it and its body by other means."""
+        return head_of(method, target, self.address, {**self._headers, **(headers or {})})
 
     def send(self, data: bytes) -> None:
         self.socket().sendall(data)
@@ -119,7 +127,7 @@ class Connection:
 
         MSG_TRUNC lets the kernel drop the bytes of a TCP stream without copying them (tcp(7)).
         """
-        self.send(head_of("GET", target, self.address, {}))
+        self.send(self.head("GET", target))
         status, headers = self._answer_head()
         if status != 200 or headers.get("content-length") != str(length):
             raise BenchmarkError(f"answered {status} with {headers}")

@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.client import Connection
 from benchmarks.content import image_manifest, random_blob
 from benchmarks.measure import Goal, Measure, Row
 from benchmarks.publishing import push_blob, push_manifest
@@ -22,6 +21,7 @@ class SmallImages(Measure):
     """
 
     name = "images"
+    with_accounts = True
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -55,7 +55,7 @@ class SmallImages(Measure):
         repository = f"bench/pusher-{number}"
         count = 0
         try:
-            with Connection(server.address) as connection:
+            with server.connect(repository) as connection:
                 while time.perf_counter() < deadline and not failed.is_set():
                     config, layer = random_blob(BLOB_BYTES), random_blob(BLOB_BYTES)
                     push_blob(connection, repository, config)

@@ -9,17 +9,21 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.client import BenchmarkError
-from benchmarks.servers import SERVERS, RunningServer, Server, running
+from benchmarks.servers import ACCOUNTS, OWN, SERVERS, RunningServer, Server, running
 
 MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What Entrepot is to reach in a row: `limit` times the figure of `peer`, or `limit` as it is."""
+    """What Entrepot is to reach in a row: `limit` times the figure of `peer`, or `limit` as it is.
+
+    `server` tells whether that is meant with accounts or without.
+    """
 
     limit: float
     peer: str | None = None
+    server: str = OWN
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,16 @@ class Measure(ABC):
     rows: tuple[Row, ...]
     registries_only = True
     """False for reads, which nginx can do as well."""
+    with_accounts = False
+    """Whether Entrepot does it with accounts as well."""
     repeated = True
     """False if one round is enough, because what is measured is not a time."""
+
+    def variant(self, server: Server) -> Server | None:
+        """The server as it takes part, None if it does not."""
+        if server.name == ACCOUNTS:
+            return server if self.with_accounts else None
+        return server if server.registry or not self.registries_only else None
 
     @abstractmethod
     def prepare(self, server: RunningServer) -> None:
@@ -88,8 +100,8 @@ def run(measure: Measure, servers: Sequence[Server], rounds: int, work_folder: P
 
     A server that answers wrongly is left out from then on, and the outcome says why.
     """
+    taking_part = [variant for server in servers if (variant := measure.variant(server)) is not None]
     outcome = Outcome(measure)
-    taking_part = [server for server in servers if server.registry or not measure.registries_only]
     with running(taking_part, work_folder) as started:
         for round_number in range(1 + (rounds if measure.repeated else 1)):
             for server in started:

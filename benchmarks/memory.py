@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from benchmarks.client import BenchmarkError, Connection, head_of, with_digest
+from benchmarks.client import BenchmarkError, Connection, with_digest
 from benchmarks.measure import MIB, Goal, Measure, Row
 from benchmarks.servers import RunningServer
 
@@ -47,7 +47,7 @@ class UploadMemory(Measure):
             for connection in connections:
                 started = connection.request("POST", f"/v2/{REPOSITORY}/blobs/uploads/").expect(202)
                 headers = {"Content-Length": str(self._size), "Content-Type": "application/octet-stream"}
-                connection.send(head_of("PATCH", started.location, connection.address, headers))
+                connection.send(connection.head("PATCH", started.location, headers))
                 connection.socket().setblocking(False)
             most, complete = self._feed(server, connections)
             if complete:

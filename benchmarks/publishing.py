@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.client import Connection, head_of, with_digest
+from benchmarks.client import Connection, with_digest
 from benchmarks.content import MANIFEST_TYPE, Blob, LargeContent
 from benchmarks.servers import SERVERS, RunningServer
 
@@ -25,7 +25,7 @@ def push_large(
     """POST, one PATCH with the whole body, then an empty PUT, as docker does."""
     started = connection.request("POST", f"/v2/{repository}/blobs/uploads/").expect(202)
     headers = {**content.framing, "Content-Type": "application/octet-stream"}
-    connection.send(head_of("PATCH", started.location, connection.address, headers))
+    connection.send(connection.head("PATCH", started.location, headers))
     content.send(connection, tail)
     patched = connection.answer("PATCH").expect(202)
     connection.request("PUT", with_digest(patched.location, digest)).expect(201)
@@ -34,7 +34,7 @@ def push_large(
 def publish_blob(server: RunningServer, repository: str, blob: Blob) -> None:
     """Make a small blob readable."""
     if SERVERS[server.name].registry:
-        with Connection(server.address) as connection:
+        with server.connect(repository) as connection:
             push_blob(connection, repository, blob)
     else:
         _file(server, f"{repository}/blobs/{blob.digest}").write_bytes(blob.data)
@@ -43,7 +43,7 @@ def publish_blob(server: RunningServer, repository: str, blob: Blob) -> None:
 def publish_manifest(server: RunningServer, repository: str, tag: str, manifest: bytes) -> None:
     """Make a manifest readable by a tag. Its blobs have to be there."""
     if SERVERS[server.name].registry:
-        with Connection(server.address) as connection:
+        with server.connect(repository) as connection:
             push_manifest(connection, repository, tag, manifest)
     else:
         _file(server, f"{repository}/manifests/{tag}").write_bytes(manifest)
@@ -54,7 +54,7 @@ def publish_large(
 ) -> None:
     """Make a large blob readable."""
     if SERVERS[server.name].registry:
-        with Connection(server.address) as connection:
+        with server.connect(repository) as connection:
             push_large(connection, repository, content, tail, digest)
     else:
         content.write(_file(server, f"{repository}/blobs/{digest}"), tail)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.client import BenchmarkError, Connection
+from benchmarks.client import BenchmarkError
 from benchmarks.content import LargeContent
 from benchmarks.measure import Goal, Measure, Row
 from benchmarks.publishing import push_large
@@ -17,6 +17,8 @@ from benchmarks.servers import RunningServer
 
 class LargePush(Measure):
     """MB per second of `count` pushes at once, and the server's CPU seconds per GB."""
+
+    with_accounts = True
 
     def __init__(
         self, name: str, label: str, count: int, size: int, goals: tuple[Goal, ...], *, chunked: bool = False
@@ -37,7 +39,7 @@ class LargePush(Measure):
         self.run(server)
 
     def run(self, server: RunningServer) -> Mapping[Row, float]:
-        connections = [Connection(server.address) for _ in range(self._count)]
+        connections = [server.connect(f"bench/push-{number}") for number in range(self._count)]
         bodies = [self._content.new_tail() for _ in range(self._count)]
         for connection in connections:
             connection.request("GET", "/v2/").expect(200)

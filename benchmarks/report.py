@@ -6,33 +6,54 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.measure import Goal, Outcome, Row, Settings
-from benchmarks.servers import Server
+from benchmarks.servers import ACCOUNTS, OWN, SERVERS, Server
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
-OWN = "entrepot"
+WITH_ACCOUNTS = (
+    "With accounts: every request to entrepot-accounts carries a Bearer token. The others have no accounts, "
+    "except where a row says so."
+)
 
 
 def render(
     outcomes: Sequence[Outcome], present: Sequence[Server], missing: Sequence[Server], settings: Settings
 ) -> str:
-    """Markdown: the machine and the versions, the table, and what failed."""
-    peers = [server.name for server in present if server.name != OWN]
-    head = ["", "unit", *(server.name for server in present), *(f"{OWN} / {peer}" for peer in peers), "goal"]
-    lines = [*_circumstances(present, missing, settings), ""]
-    lines += [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 3) + ["---"])]
-    for outcome in outcomes:
-        for row in outcome.measure.rows:
-            figures = [_cell(outcome, row, server) for server in present]
-            ratios = [_ratio(outcome, row, peer) for peer in peers]
-            goals = "; ".join(_goal(outcome, row, goal) for goal in row.goals)
-            lines.append(_line([row.label, row.unit, *figures, *ratios, goals]))
+    """Markdown: the machine and the versions, the tables, and what failed."""
+    names = [server.name for server in present]
+    plain = [outcome for outcome in outcomes if outcome.measure.variant(SERVERS[OWN])]
+    guarded = [
+        outcome
+        for outcome in outcomes
+        if outcome.measure.variant(SERVERS[ACCOUNTS]) and (ACCOUNTS in names or outcome not in plain)
+    ]
+    lines = _circumstances(present, missing, settings)
+    others = [name for name in names if name != ACCOUNTS]
+    if plain and others:
+        lines += ["", *_table(plain, others, OWN)]
+    if guarded:
+        lines += ["", WITH_ACCOUNTS, ""]
+        lines += _table(guarded, sorted(names, key=lambda name: name != ACCOUNTS), ACCOUNTS)
     failures = [
         f"- {outcome.measure.name}: {server} failed: `{reason}`"
         for outcome in outcomes
         for server, reason in outcome.failures.items()
     ]
     return "\n".join([*lines, *(["", *failures] if failures else [])])
+
+
+def _table(outcomes: Sequence[Outcome], names: Sequence[str], own: str) -> list[str]:
+    """The figures of these servers, and how `own` compares with the others."""
+    peers = [name for name in names if name != own]
+    head = ["", "unit", *names, *(f"{own} / {peer}" for peer in peers), "goal"]
+    lines = [_line(head), _line(["---"] * 2 + ["---:"] * (len(head) - 3) + ["---"])]
+    for outcome in outcomes:
+        for row in outcome.measure.rows:
+            figures = [_cell(outcome, row, name) for name in names]
+            ratios = [_ratio(outcome, row, own, peer) for peer in peers]
+            goals = "; ".join(_goal(outcome, row, goal) for goal in row.goals if goal.server == own)
+            lines.append(_line([row.label, row.unit, *figures, *ratios, goals]))
+    return lines
 
 
 def write(table: str) -> None:
@@ -65,23 +86,23 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _cell(outcome: Outcome, row: Row, server: Server) -> str:
-    if server.name in outcome.failures:
+def _cell(outcome: Outcome, row: Row, server: str) -> str:
+    if server in outcome.failures:
         return "failed"
-    figure = outcome.median(row, server.name)
+    figure = outcome.median(row, server)
     return "" if figure is None else _number(figure)
 
 
-def _ratio(outcome: Outcome, row: Row, peer: str) -> str:
-    own, other = outcome.median(row, OWN), outcome.median(row, peer)
-    return f"{own / other:.3g}" if own is not None and other else ""
+def _ratio(outcome: Outcome, row: Row, own: str, peer: str) -> str:
+    figure, other = outcome.median(row, own), outcome.median(row, peer)
+    return f"{figure / other:.3g}" if figure is not None and other else ""
 
 
 def _goal(outcome: Outcome, row: Row, goal: Goal) -> str:
     """The goal in words, and whether it was reached, if both figures are there."""
     words = "at least" if row.higher_is_better else "at most"
     of_peer = f" x {goal.peer}" if goal.peer else f" {row.unit}"
-    own = outcome.median(row, OWN)
+    own = outcome.median(row, goal.server)
     other = outcome.median(row, goal.peer) if goal.peer else 1.0
     if own is None or other is None:
         return f"{words} {goal.limit:g}{of_peer}"

@@ -1,8 +1,9 @@
 """The servers that are compared: how each is configured, started and stopped.
 
 Every one runs on a free loopback port with an empty folder of its own: logs of errors only, no access log, no
-accounts, deletion on, nothing else than its defaults otherwise. Entrepot runs two workers on SQLite with
-durability on; nginx two workers with sendfile; the Go programs use as many threads as there are cores.
+accounts unless they are measured, deletion on, nothing else than its defaults otherwise. Entrepot runs two
+workers on SQLite with durability on; nginx two workers with sendfile; the Go programs use as many threads as
+there are cores.
 """
 
 import json
@@ -19,13 +20,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import processes
 from benchmarks.client import BenchmarkError, Connection
+from benchmarks.credentials import NO_CREDENTIALS, Credentials, Password, RobotTokens
 from tests.support.server import ROOT, free_port
 
 START_SECONDS = 60
 STOP_SECONDS = 60
+
+OWN = "entrepot"
+ACCOUNTS = "entrepot-accounts"
+"""Entrepot as it is out of the box, with accounts."""
 
 
 @dataclass
@@ -36,6 +43,11 @@ class RunningServer:
     address: str
     folder: Path
     process: subprocess.Popen[bytes]
+    credentials: Credentials = NO_CREDENTIALS
+
+    def connect(self, repository: str) -> Connection:
+        """A connection for requests to a repository, with what the server wants to see."""
+        return Connection(self.address, self.credentials.headers(repository))
 
     def cpu_seconds(self) -> float:
         return processes.cpu_seconds(self.process.pid)
@@ -80,9 +92,17 @@ class Server(ABC):
         """Settings that go through the environment."""
         return {}
 
+    def guarded(self) -> "Server | None":
+        """The same program with accounts, None if it is not measured with any."""
+        return None
+
+    def sign_up(self, address: str) -> Credentials:
+        """Make an account that may push and pull everywhere. The server runs at `address`."""
+        return NO_CREDENTIALS
+
 
 class Entrepot(Server):
-    name = "entrepot"
+    name = OWN
     program = sys.executable
     install = "this checkout"
 
@@ -109,14 +129,52 @@ class Entrepot(Server):
         }
 
 
+class EntrepotAccounts(Entrepot):
+    """With a robot that gets tokens for what it does."""
+
+    name = ACCOUNTS
+    _administrator = Password("admin", "of the benchmarks only")
+
+    def environment(self) -> Mapping[str, str]:
+        password = {"ENTREPOT_AUTH__ADMIN_PASSWORD": self._administrator.password}
+        return {**super().environment(), "ENTREPOT_AUTH__MODE": "accounts", **password}
+
+    def guarded(self) -> Server:
+        return self
+
+    def sign_up(self, address: str) -> Credentials:
+        with Connection(address, self._administrator.headers("")) as connection:
+            made = _post(connection, "/api/v1/robots", {"name": "benchmark"})
+            grant = {"principal": "robot:benchmark", "role": "writer", "pattern": "**"}
+            _post(connection, "/api/v1/grants", grant)
+        return RobotTokens(address, Password("benchmark", made["secret"]))
+
+
+def _post(connection: Connection, target: str, document: Mapping[str, str]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json"}
+    answer = connection.request("POST", target, headers, json.dumps(document).encode())
+    return dict(json.loads(answer.expect(201).body))
+
+
+PASSWORD = Password("benchmark", "of the benchmarks only")
+"""For the servers that read htpasswd files."""
+
+
 class Distribution(Server):
     """distribution, version 2 or 3. Its packages configure the cache of descriptors too."""
 
-    def __init__(self, name: str, program: str, install: str) -> None:
+    def __init__(self, name: str, program: str, install: str, *, htpasswd: bool = False) -> None:
         self.name, self.program, self.install = name, program, install
+        self._htpasswd = htpasswd
+
+    def guarded(self) -> Server:
+        return Distribution(self.name, self.program, self.install, htpasswd=True)
+
+    def sign_up(self, address: str) -> Credentials:
+        return PASSWORD if self._htpasswd else NO_CREDENTIALS
 
     def command(self, folder: Path, port: int) -> Sequence[str]:
-        configuration = {
+        configuration: dict[str, object] = {
             "version": 0.1,
             "log": {"level": "error", "accesslog": {"disabled": True}},
             "storage": {
@@ -126,6 +184,9 @@ class Distribution(Server):
             },
             "http": {"addr": f"127.0.0.1:{port}", "secret": "benchmark"},
         }
+        if self._htpasswd:
+            path = _htpasswd_file(folder)
+            configuration["auth"] = {"htpasswd": {"realm": "benchmark", "path": str(path)}}
         file = folder / "config.yml"
         file.write_text(json.dumps(configuration))  # JSON is YAML
         return [str(self.path()), "serve", str(file)]
@@ -139,6 +200,15 @@ class Zot(Server):
     program = "zot"
     install = "https://zotregistry.dev"
 
+    def __init__(self, *, htpasswd: bool = False) -> None:
+        self._htpasswd = htpasswd
+
+    def guarded(self) -> Server:
+        return Zot(htpasswd=True)
+
+    def sign_up(self, address: str) -> Credentials:
+        return PASSWORD if self._htpasswd else NO_CREDENTIALS
+
     def version(self) -> str:
         """The version that the linker was told, or else the one of the module."""
         output = subprocess.run([str(self.path()), "--version"], capture_output=True, text=True, check=True)
@@ -148,15 +218,24 @@ class Zot(Server):
         )
 
     def command(self, folder: Path, port: int) -> Sequence[str]:
+        http: dict[str, object] = {"address": "127.0.0.1", "port": str(port)}
+        if self._htpasswd:
+            http["auth"] = {"htpasswd": {"path": str(_htpasswd_file(folder))}}
         configuration = {
             "distSpecVersion": "1.1.1",
             "storage": {"rootDirectory": str(folder / "data"), "gc": False},
-            "http": {"address": "127.0.0.1", "port": str(port)},
+            "http": http,
             "log": {"level": "error"},
         }
         file = folder / "config.json"
         file.write_text(json.dumps(configuration))
         return [str(self.path()), "serve", str(file)]
+
+
+def _htpasswd_file(folder: Path) -> Path:
+    file = folder / "htpasswd"
+    file.write_text(PASSWORD.htpasswd())
+    return file
 
 
 class Nginx(Server):
@@ -197,6 +276,7 @@ SERVERS: Mapping[str, Server] = {
     server.name: server
     for server in (
         Entrepot(),
+        EntrepotAccounts(),
         Distribution("docker-registry", "docker-registry", "apt-get install docker-registry"),
         Distribution("distribution", "distribution", "https://github.com/distribution/distribution"),
         Zot(),
@@ -217,8 +297,9 @@ def running(servers: Sequence[Server], work_folder: Path) -> Iterator[list[Runni
             stack.callback(shutil.rmtree, folder)
             started.append(_start(server, folder))
             stack.callback(started[-1].stop)
-        for one in started:
+        for server, one in zip(servers, started, strict=True):
             _wait_until_ready(one)
+            one.credentials = server.sign_up(one.address)
         yield started
 
 
@@ -245,7 +326,7 @@ def _wait_until_ready(server: RunningServer) -> None:
     while True:
         try:
             with Connection(server.address) as connection:
-                connection.request("GET", "/v2/").expect(200)
+                connection.request("GET", "/v2/").expect(200, 401)
         except OSError:
             if server.process.poll() is not None or time.monotonic() > deadline:
                 log = (server.folder / "log").read_text(errors="replace")
