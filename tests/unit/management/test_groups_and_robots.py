@@ -46,6 +46,7 @@ async def test_a_group_gives_its_members_what_it_has(desk: Desk) -> None:
     assert {entry["action"] for entry in (await desk.get("/audit", target="group:dev"))["entries"]} == {
         "group.create",
         "group.add",
+        "grant.add",
         "group.take",
         "group.disable",
         "group.remove",
