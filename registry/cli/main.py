@@ -10,8 +10,20 @@ import sys
 from collections.abc import Sequence
 
 from registry.cli import (
+    audit,
     configuration,
+    grants,
+    groups,
+    keys,
+    quotas,
+    repositories,
+    robots,
     serving,
+    session,
+    tokens,
+    trust,
+    uploads,
+    users,
     version,
 )
 from registry.cli.commands import Command, CommandError
@@ -21,6 +33,18 @@ from registry.config import ConfigError
 GROUPS = (
     serving,
     configuration,
+    session,
+    users,
+    groups,
+    robots,
+    tokens,
+    grants,
+    trust,
+    repositories,
+    quotas,
+    uploads,
+    keys,
+    audit,
     version,
 )
 """In the order in which `--help` lists them."""

@@ -37,13 +37,18 @@ FLAGS = (
 )
 
 
-def settings_parent() -> argparse.ArgumentParser:
-    """The parser to hand to `add_command` as a parent, for a command that reads the settings."""
+def settings_parent(*names: str) -> argparse.ArgumentParser:
+    """The parser to hand to `add_command` as a parent, for a command that reads the settings.
+
+    It has all flags, or those that are named.
+    """
     parent = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parent.add_argument(
         "--config", type=Path, metavar="FILE", help="a TOML file with settings, $ENTREPOT_CONFIG by default"
     )
     for flag in FLAGS:
+        if names and flag.name not in names:
+            continue
         if flag.constant is None:
             parent.add_argument(flag.name, dest=flag.key, metavar=flag.metavar, help=flag.help)
         else:
@@ -58,6 +63,6 @@ def load_settings(parsed: argparse.Namespace) -> Loaded:
     flags = {
         flag.key: Value(getattr(parsed, flag.key), f"flag {flag.name}")
         for flag in FLAGS
-        if getattr(parsed, flag.key) is not None
+        if getattr(parsed, flag.key, None) is not None
     }
     return load(flags, parsed.config, os.environ)

@@ -1,0 +1,1 @@
+"""How the command line speaks the management API: on the index itself, or with a running server."""
