@@ -32,6 +32,9 @@ class Account(Answer):
     groups: list[str]
     grants: list[AccountGrant]
     limits: AccountLimits
+    token: int | None = Field(
+        description="the number of the token that was used, or by which it was got; null: there is none"
+    )
 
 
 class AccountOperations:
@@ -65,4 +68,5 @@ class AccountOperations:
                 repositories=list(map(str, caller.limits.repositories)),
                 addresses=list(map(str, caller.limits.addresses)),
             ),
+            token=caller.credential_id,
         )
