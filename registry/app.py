@@ -106,7 +106,7 @@ class Registry:
             UploadRoutes(uploads, blobs, accounts.access),
             lists,
             tokens,
-            ManagementRoutes(operations, accounts.access),
+            ManagementRoutes(operations, accounts.access, accounts.epoch),
         )
         origins = Origins(
             settings.server.external_url,
@@ -129,7 +129,18 @@ class Registry:
             max_field_size=32 * 1024,  # tokens
             lingering_time=5.0,
         )
-        self._housekeeping = Housekeeping(uploads, manifests, accounts.sign_in, self._audit)
+        self._housekeeping = Housekeeping(
+            saving={
+                "saving pull times": manifests.save_pulls,
+                "saving when tokens were used": accounts.sign_in.save_uses,
+                "writing the audit": self._audit.flush,
+            },
+            expiring={
+                "dropping expired uploads": uploads.expire,
+                "dropping expired tokens": accounts.sign_in.expire,
+                "dropping old rows of the audit": self._audit.expire,
+            },
+        )
         self._tasks = [
             asyncio.create_task(self._audit.run(), name="audit"),
             asyncio.create_task(self.server.watch(), name="connections"),

@@ -5,6 +5,7 @@ from registry.api.replies import Reply, empty, json_content
 from registry.api.requests import Request
 from registry.management.management import Management
 from registry.services.access import API, Access, OpenAccess
+from registry.services.access_cache import Epoch
 
 LARGEST_BODY = 1024 * 1024
 
@@ -17,9 +18,10 @@ class ManagementRoutes:
 
     methods = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
-    def __init__(self, management: Management, access: Access | OpenAccess) -> None:
+    def __init__(self, management: Management, access: Access | OpenAccess, epoch: Epoch) -> None:
         self._management = management
         self._access = access
+        self._epoch = epoch
 
     async def __call__(self, request: Request) -> Reply:
         """Raises what Access.enter and Management.call raise."""
@@ -31,6 +33,8 @@ class ManagementRoutes:
         result = await self._management.call(
             request.caller.identity, request.actor, method, request.argument, request.query, body
         )
+        if method != "GET":
+            self._epoch.outdate()  # this process need not wait to see what it changed itself
         if result.document is None:
             return empty(result.status, NOT_KEPT)
         return json_content(result.status, result.document, NOT_KEPT)

@@ -13,9 +13,9 @@ import pytest
 from registry.index import Index
 from registry.oci.errors import Unavailable
 from registry.services import housekeeping
+from registry.services.audit import Audit
 from registry.services.housekeeping import Housekeeping
 from registry.services.manifests import ManifestRow, Manifests
-from registry.services.uploads import Uploads
 
 
 class Work:
@@ -33,10 +33,9 @@ class Work:
 
 
 @asynccontextmanager
-async def at_work(expire: Work, save_pulls: Work) -> AsyncIterator[None]:
-    uploads = cast(Uploads, SimpleNamespace(expire=expire))
-    manifests = cast(Manifests, SimpleNamespace(save_pulls=save_pulls))
-    running = asyncio.create_task(Housekeeping(uploads, manifests).run())
+async def at_work(expire: Work, save: Work) -> AsyncIterator[None]:
+    keeping = Housekeeping({"saving": save}, {"expiring": expire})
+    running = asyncio.create_task(keeping.run())
     yield
     assert not running.done(), "it ended by itself"
     running.cancel()
@@ -51,17 +50,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "PULLS_EVERY", 0.01)
-    monkeypatch.setattr(housekeeping, "EXPIRY_EVERY", 0.02)
+    monkeypatch.setattr(housekeeping, "SAVE_EVERY", 0.01)
+    monkeypatch.setattr(housekeeping, "EXPIRE_EVERY", 0.02)
 
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("failure", [Unavailable("not now"), LookupError("a defect")])
-@pytest.mark.parametrize("which", ["expire", "save_pulls"])
+@pytest.mark.parametrize("which", ["expire", "save"])
 async def test_what_fails_is_tried_again_and_hinders_nothing(
     which: str, failure: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    works = {"expire": Work(), "save_pulls": Work()}
+    works = {"expire": Work(), "save": Work()}
     works[which].failure = failure
 
     async with at_work(**works):
@@ -79,13 +78,12 @@ async def test_what_fails_is_tried_again_and_hinders_nothing(
 
 
 @pytest.mark.parametrize("failure", [Unavailable("not now"), LookupError("a defect")])
-async def test_the_end_of_the_process_goes_on_when_pulls_are_not_saved(failure: Exception) -> None:
-    save_pulls = Work(failure)
-    manifests = cast(Manifests, SimpleNamespace(save_pulls=save_pulls))
+async def test_the_end_of_the_process_goes_on_when_something_is_not_saved(failure: Exception) -> None:
+    failing, other, expire = Work(failure), Work(), Work()
 
-    await Housekeeping(cast(Uploads, SimpleNamespace()), manifests).finish()
+    await Housekeeping({"failing": failing, "other": other}, {"expiring": expire}).finish()
 
-    assert save_pulls.count == 1
+    assert (failing.count, other.count, expire.count) == (1, 1, 0)
 
 
 class RecordingIndex:
@@ -117,7 +115,9 @@ async def test_pulls_that_could_not_be_written_are_written_the_next_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     index = RecordingIndex()
-    manifests = Manifests(cast(Index, index), sparse=False, deletion=True, tag_deletion=True)
+    manifests = Manifests(
+        cast(Index, index), cast(Audit, None), sparse=False, deletion=True, tag_deletion=True
+    )
     now = 1.0
     monkeypatch.setattr(time, "time", lambda: now)
     manifests.note_pull(row(1))
@@ -142,7 +142,9 @@ async def test_pulls_that_could_not_be_written_are_written_the_next_time(
 
 async def test_pulls_are_kept_when_saving_them_is_cancelled() -> None:
     index = RecordingIndex()
-    manifests = Manifests(cast(Index, index), sparse=False, deletion=True, tag_deletion=True)
+    manifests = Manifests(
+        cast(Index, index), cast(Audit, None), sparse=False, deletion=True, tag_deletion=True
+    )
     manifests.note_pull(row(1))
     index.answering.clear()
 
