@@ -111,6 +111,11 @@ def row(manifest_id: int) -> ManifestRow:
     return cast(ManifestRow, SimpleNamespace(id=manifest_id))
 
 
+def manifests_on(index: RecordingIndex) -> Manifests:
+    audit = cast(Audit, None)  # pulls are not audited
+    return Manifests(cast(Index, index), audit, sparse=False, deletion=True, tag_deletion=True)
+
+
 async def test_pulls_that_could_not_be_written_are_written_the_next_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
