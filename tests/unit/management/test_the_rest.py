@@ -213,6 +213,7 @@ async def test_the_account(desk: Desk) -> None:
         "groups": [],
         "grants": [{"source": "user:admin", "role": "administrator", "pattern": "**"}],
         "limits": {"read_only": False, "repositories": [], "addresses": []},
+        "token": None,
     }
     limited = await desk.get("/account", by=admin._replace(limits=limits))
     assert not limited["administrator"]
