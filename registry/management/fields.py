@@ -5,7 +5,15 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    WithJsonSchema,
+)
 
 from auth.patterns import RepositoryPattern, TagPattern
 from auth.principals import GRANTEES, LONGEST_NAME, Principal, check_name
@@ -16,6 +24,17 @@ PAGE_LIMIT = 1000
 """Entries in any page, whatever was asked for."""
 
 _LARGEST_ID = 2**63 - 1
+
+# For the document: JSON Schema's regular expressions know no possessive quantifiers.
+NAME = "[a-z0-9]+(?:[._@-][a-z0-9]+)*"
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+REPOSITORY = f"{_COMPONENT}(?:/{_COMPONENT})*"
+_PATTERN = rf"(?:(?:{_COMPONENT}|\*)/)*(?:{_COMPONENT}|\*\*?)"
+
+
+def _shaped(expression: str) -> dict[str, JsonValue]:
+    """What the document says of a text besides its length."""
+    return {"pattern": f"^{expression}$"}
 
 
 class Input(BaseModel):
@@ -63,15 +82,37 @@ Password = Annotated[str, Field(max_length=1024, json_schema_extra={"format": "p
 Name = Annotated[
     str,
     _checked(check_name),
-    Field(max_length=LONGEST_NAME, examples=["alice"], description="lower-case letters, digits and . _ @ -"),
+    Field(
+        max_length=LONGEST_NAME,
+        examples=["alice"],
+        description="lower-case letters and digits, with single . _ @ or - between them",
+        json_schema_extra=_shaped(NAME),
+    ),
 ]
-Grantee = Annotated[str, _checked(_grantee), Field(max_length=110, examples=["user:alice", "group:dev"])]
+Grantee = Annotated[
+    str,
+    _checked(_grantee),
+    Field(
+        max_length=110,
+        examples=["user:alice", "group:dev"],
+        json_schema_extra=_shaped(f"(?:user|robot|group):{NAME}"),
+    ),
+]
 Pattern = Annotated[
     str,
     _checked(RepositoryPattern.parse),
-    Field(max_length=255, examples=["acme/**"], description="repositories: acme/app, acme/*, acme/**, **"),
+    Field(
+        max_length=255,
+        examples=["acme/**"],
+        description="repositories: acme/app, acme/*, acme/**, **",
+        json_schema_extra=_shaped(_PATTERN),
+    ),
 ]
-TagPatternText = Annotated[str, _checked(TagPattern.parse), Field(max_length=128, examples=["v*"])]
+TagPatternText = Annotated[
+    str,
+    _checked(TagPattern.parse),
+    Field(max_length=128, examples=["v*"], json_schema_extra=_shaped("[A-Za-z0-9_.*-]+")),
+]
 Network = Annotated[str, _checked(ip_network), Field(max_length=50, examples=["10.0.0.0/8"])]
 RoleName = Annotated[Role, Field(strict=False)]
 ActionName = Annotated[Action, Field(strict=False)]

@@ -1,4 +1,4 @@
-"""Operations on grants: for administrators of a pattern that covers the grant's."""
+"""Operations on grants: for whoever is administrator of a pattern that covers the grant's."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from auth.patterns import RepositoryPattern
 from auth.principals import Principal
 from registry.management.fields import Answer, Grantee, Input, Line, Pattern, RoleName, RowPage, Time
 from registry.management.operation import Call, Needs, Operation
-from registry.management.rights import administers, check_signed_in, denied
+from registry.management.rights import administers, denied
 from registry.management.tokens import row_id
 from registry.management.units import moment
 from registry.oci.errors import Unknown
@@ -56,7 +56,7 @@ class GrantOperations:
         self._grants = grants
 
     def operations(self) -> Sequence[Operation]:
-        needs = Needs.REPOSITORY
+        needs = Needs.SIGNED_IN
         return [
             Operation(
                 "grant.list",
@@ -85,7 +85,6 @@ class GrantOperations:
         ]
 
     async def page(self, call: Call) -> GrantPage:
-        check_signed_in(call.caller)
         query: GrantSearch = call.query
         rows, more = await self._grants.page(
             query.last,
@@ -99,7 +98,6 @@ class GrantOperations:
     async def add(self, call: Call) -> Grant:
         body: NewGrant = call.body
         pattern = RepositoryPattern.parse(body.pattern)
-        check_signed_in(call.caller)
         if not administers(call.caller, pattern):
             raise denied(
                 call, f"granting a role on {pattern} needs the role administrator on a pattern that covers it"
@@ -108,7 +106,6 @@ class GrantOperations:
         return answer(row)
 
     async def remove(self, call: Call) -> None:
-        check_signed_in(call.caller)
         grant_id = row_id(call, "grant")
         row = await self._grants.get(grant_id)
         if not administers(call.caller, row.pattern):

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, RootModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from registry.management.fields import Answer
+from registry.management.fields import NAME, REPOSITORY, Answer
 from registry.management.operation import Call, Needs, Operation
 
 REFERENCE = "#/components/schemas/{model}"
@@ -19,14 +19,18 @@ Sign in with Basic, or with a Bearer token whose scope is `registry:api:*`. Name
 may be written with `/` or with `%2F`.
 """
 
+SIGN_IN: list[dict[str, list[str]]] = [{"basic": []}, {"bearer": []}]
+
 NAMES = {
-    "name": "the name",
-    "principal": "user:NAME or robot:NAME",
-    "repository": "the name of a repository; its slashes may be written as they are",
-    "prefix": "the name of a repository, which stands for it and all below it",
-    "tag": "a tag",
-    "id": "the id",
+    "name": ("the name", NAME),
+    "principal": ("user:NAME or robot:NAME", f"(?:user|robot):{NAME}"),
+    "repository": ("the name of a repository; its slashes may be written as they are", REPOSITORY),
+    "prefix": ("the name of a repository, which stands for it and all below it", REPOSITORY),
+    "tag": ("a tag", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"),
+    "id": ("the id", "[0-9a-f-]{1,36}"),
 }
+"""What stands in paths, with a grammar for whoever makes clients of this; the registry's own is in auth and
+registry.oci."""
 
 REFUSALS = {
     400: "What was sent is not what is taken; `detail.fields` names each field",
@@ -102,6 +106,8 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
             described["requestBody"] = {"required": True, "content": content}
         if operation.needs is Needs.NOTHING:
             described["security"] = []
+        elif operation.needs is Needs.REPOSITORY and not operation.changes:
+            described["security"] = [*SIGN_IN, {}]  # what is public is for all
         paths.setdefault(operation.path, {})[operation.method.lower()] = described
     for query in queries:  # their fields are parameters; nothing refers to them whole
         definitions.pop(query.__name__, None)
@@ -113,7 +119,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
             "description": DESCRIPTION,
         },
         "servers": [{"url": "/api/v1"}],
-        "security": [{"basic": []}, {"bearer": []}],
+        "security": SIGN_IN,
         "paths": paths,
         "components": {
             "schemas": definitions,
@@ -135,8 +141,8 @@ def path_parameters(operation: Operation) -> list[dict[str, Any]]:
             "name": name,
             "in": "path",
             "required": True,
-            "description": NAMES[name],
-            "schema": {"type": "string", "minLength": 1},
+            "description": NAMES[name][0],
+            "schema": {"type": "string", "pattern": f"^{NAMES[name][1]}$"},
         }
         for name in re.findall(r"{(\w+)}", operation.path)
     ]

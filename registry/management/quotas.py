@@ -8,7 +8,7 @@ from pydantic import Field
 from auth.roles import Action
 from registry.management.fields import Answer, Input, Page, Size
 from registry.management.operation import Call, Needs, Operation
-from registry.management.rights import check_repository, check_signed_in, configures, denied
+from registry.management.rights import check_repository, configures, denied
 from registry.oci.name import RepositoryName
 from registry.services.quotas import Quota as QuotaFacts
 from registry.services.quotas import Quotas
@@ -50,7 +50,7 @@ class QuotaOperations:
                 "GET",
                 "/quotas",
                 "List the quotas that the caller may set",
-                needs,
+                Needs.SIGNED_IN,
                 self.page,
                 query=Page,
                 answer=QuotaPage,
@@ -69,7 +69,6 @@ class QuotaOperations:
         ]
 
     async def page(self, call: Call) -> QuotaPage:
-        check_signed_in(call.caller)
         query: Page = call.query
         rows, more = await self._quotas.page(query.last, query.n, partial(configures, call.caller))
         return QuotaPage(quotas=[quota_answer(row) for row in rows], next=rows[-1].prefix if more else None)

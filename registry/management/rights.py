@@ -17,7 +17,7 @@ def check_needs(operation: Operation, call: Call) -> None:
     caller = call.caller
     if operation.needs is Needs.NOTHING:
         return
-    if operation.needs is not Needs.REPOSITORY:
+    if operation.needs is not Needs.REPOSITORY or (operation.changes and not caller.grants):
         check_signed_in(caller)
     if operation.makes_credentials and caller.limits != UNLIMITED:
         raise denied(call, "the token that was used is limited, and this could be a way around its limits")
