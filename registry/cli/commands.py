@@ -12,7 +12,15 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class CommandError(Exception):
-    """Something outside did not do what was asked. The message is shown, and the exit code is 1."""
+    """Something outside did not do what was asked. The message is shown, and `code` is the exit code."""
+
+    code = 1
+
+
+class UsageError(CommandError):
+    """The command line asks for what can't be meant, which argparse could not see."""
+
+    code = 2
 
 
 def add_command(

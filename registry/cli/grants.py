@@ -16,7 +16,7 @@ from registry.cli.client.arguments import (
 from registry.cli.client.connection import Api, read_all
 from registry.cli.client.rows import Row, add_row, add_rows
 from registry.cli.client.tables import Listing, Values, plain, sentence, when
-from registry.cli.commands import CommandError, Commands
+from registry.cli.commands import CommandError, Commands, UsageError
 
 COLUMNS = (
     ("ID", "id"),
@@ -40,7 +40,7 @@ def _find(api: Api, values: dict[str, Any], _parsed: argparse.Namespace) -> dict
     if len(meant) == 1 and meant[0].isdecimal():
         return {"id": meant[0]}
     if len(meant) != 3:
-        raise CommandError(
+        raise UsageError(
             "say which grant: by its ID (see `entrepot grant list`), or by PRINCIPAL ROLE PATTERN"
         )
     query = [("principal", meant[0])]

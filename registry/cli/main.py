@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(ended.code or 0)
     except CommandError as error:
         print(f"entrepot: {error}", file=sys.stderr)
-        return 1
+        return error.code
     except ConfigError as error:
         for problem in error.problems:
             print(f"entrepot: {problem}", file=sys.stderr)

@@ -16,7 +16,7 @@ from registry.cli.client.connection import Api
 from registry.cli.client.rows import Row, add_rows
 from registry.cli.client.tables import Facts, Listing, plain, said_size, sentence, when
 from registry.cli.client.tables import size as sized
-from registry.cli.commands import CommandError, Commands
+from registry.cli.commands import Commands, UsageError
 
 
 def _visibility(repository: Any) -> str:
@@ -51,14 +51,14 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
 
 def _wanted(_api: Api, values: dict[str, Any], _parsed: argparse.Namespace) -> dict[str, Any]:
     if len(values) < 2:
-        raise CommandError("say what to set: `entrepot repository set --help` tells what there is")
+        raise UsageError("say what to set: `entrepot repository set --help` tells what there is")
     return values
 
 
 def _sure(_api: Api, values: dict[str, Any], parsed: argparse.Namespace) -> dict[str, Any]:
     """Nothing brings it back."""
     if not parsed.yes:
-        raise CommandError(
+        raise UsageError(
             f"this deletes {plain(values['repository'])} with all its tags and manifests, for good: say "
             "--yes if that is what you want"
         )

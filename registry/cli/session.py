@@ -7,7 +7,7 @@ from typing import Any
 from registry.cli.client import passwords
 from registry.cli.client.rows import Row, add_row
 from registry.cli.client.tables import Values, facts, limits, table
-from registry.cli.commands import CommandError, Commands, add_command
+from registry.cli.commands import Commands, UsageError, add_command
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def _login(parsed: argparse.Namespace) -> int:
     elif passwords.at_terminal():
         password = passwords.ask(f"Password of {parsed.user} at {server}")
     else:
-        raise CommandError("nobody can be asked for the password here: give it with --password-stdin")
+        raise UsageError("nobody can be asked for the password here: give it with --password-stdin")
     ca_file = None if parsed.ca_file is None else str(parsed.ca_file.absolute())
     log_in(server, parsed.user, password, ca_file=ca_file, insecure_http=parsed.insecure_http)
     print(f"signed in at {server} as {parsed.user}; now try: entrepot whoami --server {server}")

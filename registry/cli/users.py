@@ -8,7 +8,7 @@ from registry.cli.client.arguments import DESCRIPTION, NAME, SEARCH, positional,
 from registry.cli.client.connection import Api
 from registry.cli.client.rows import Row, add_rows, state_rows
 from registry.cli.client.tables import Facts, Listing, Values, facts, sentence, state, when
-from registry.cli.commands import CommandError, Commands
+from registry.cli.commands import Commands, UsageError
 
 COLUMNS = (
     ("NAME", "name"),
@@ -39,7 +39,7 @@ def _for_password(api: Api, values: dict[str, Any], parsed: argparse.Namespace) 
         current = {"current": passwords.from_stdin("current password")} if own else {}
         return {**values, **current, "password": passwords.from_stdin()}
     if not passwords.at_terminal():
-        raise CommandError("nobody can be asked for the password here: give it with --password-stdin")
+        raise UsageError("nobody can be asked for the password here: give it with --password-stdin")
     current = {"current": passwords.ask("Current password")} if own else {}
     return {**values, **current, "password": passwords.ask_twice()}
 

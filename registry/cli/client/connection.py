@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from registry.cli.commands import CommandError
+from registry.cli.commands import UsageError
 from registry.cli.settings_flags import load_settings, settings_parent
 
 LARGEST_PAGE = 1000
@@ -47,7 +47,7 @@ def connect(parsed: argparse.Namespace) -> Iterator[Api]:
     """The way that the command line asks for. Raises CommandError and ConfigError."""
     if parsed.server is not None:
         if parsed.config is not None or parsed.data is not None:
-            raise CommandError("--server asks a running registry, so --config and --data have no meaning")
+            raise UsageError("--server asks a running registry, so --config and --data have no meaning")
         from registry.cli.client.remote import Remote
 
         yield Remote(parsed.server)

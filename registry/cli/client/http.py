@@ -4,23 +4,17 @@ import json
 import ssl
 import urllib.request
 from http.client import HTTPException
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-from registry.cli.commands import CommandError
+from registry.cli.client.tables import plain
+from registry.cli.commands import CommandError, UsageError
 from registry.config import is_loopback
 
 TIMEOUT_SECONDS = 60
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. A page of the API has far fewer."""
-
-
-class Answered(NamedTuple):
-    """`document` is None for no content, and for what is not JSON."""
-
-    status: int
-    document: Any
 
 
 class Refused(CommandError):
@@ -34,16 +28,16 @@ class Refused(CommandError):
 def server_url(text: str, *, insecure_http: bool = False) -> str:
     """The address of a server as it is kept: with its scheme, without a slash at its end.
 
-    Raises CommandError for what is none, and for an address at which a password would cross the network
-    in clear, unless that is wanted.
+    Raises UsageError for what is none, and for an address at which a password would cross the network in
+    clear, unless that is wanted.
     """
     parts = _split(text if "://" in text else f"https://{text}")
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CommandError(f"--server should be like https://registry.example.com, and is {text!r}")
+        raise UsageError(f"--server should be like https://registry.example.com, and is {text!r}")
     if parts.username is not None or parts.query or parts.fragment:
-        raise CommandError("--server should be an address only: the name goes to --user")
+        raise UsageError("--server should be an address only: the name goes to --user")
     if parts.scheme == "http" and not is_loopback(parts.hostname) and not insecure_http:
-        raise CommandError(
+        raise UsageError(
             f"{text} is not encrypted, and whoever is on the way could read the password: use https://, or "
             "say --insecure-http to `entrepot login` if that is what you want"
         )
@@ -51,9 +45,11 @@ def server_url(text: str, *, insecure_http: bool = False) -> str:
 
 
 def _split(text: str) -> SplitResult | None:
+    if not text.isprintable() or " " in text:
+        return None
     try:
         parts = urlsplit(text)
-        _ = parts.port
+        _ = parts.port  # raises for what is no number
     except ValueError:
         return None
     return parts
@@ -85,10 +81,13 @@ class Http:
         form: dict[str, str] | None = None,
         body: object = None,
         token: str | None = None,
-    ) -> Answered:
-        """Send a request, with a form or a JSON body. Raises CommandError; Refused for an error."""
+    ) -> Any:
+        """The document that a request is answered with, None for no content. It is sent with a form or a
+        JSON body. Raises CommandError; Refused for an error of the registry.
+        """
         request = urllib.request.Request(self._server + path, method=method)  # noqa: S310 - see server_url
         request.add_header("Accept", "application/json")
+        request.add_header("User-Agent", "entrepot")
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         if form is not None:
@@ -99,44 +98,43 @@ class Http:
             request.add_header("Content-Type", "application/json")
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-                return Answered(response.status, _document(response.read(LARGEST_ANSWER)))
+                data = response.read(LARGEST_ANSWER)
         except HTTPError as error:
             with error:
-                raise self._refused(error, _document(error.read(LARGEST_ANSWER))) from None
+                raise self._refused(error, error.read(LARGEST_ANSWER)) from None
         except URLError as error:
             raise CommandError(f"{self._server} can't be reached: {_reason(error.reason)}") from error
         except (OSError, HTTPException) as error:
             raise CommandError(f"{self._server} did not answer as it should: {_reason(error)}") from error
+        try:
+            return json.loads(data) if data else None
+        except ValueError as error:
+            raise self._strange(f"{response.status} {response.reason}") from error
 
-    def _refused(self, error: HTTPError, document: Any) -> CommandError:
+    def _refused(self, error: HTTPError, data: bytes) -> CommandError:
         if 300 <= error.code < 400:
             return CommandError(
                 f"{self._server} sends elsewhere, to {error.headers.get('Location')!r}: "
                 "give the address itself as --server"
             )
         try:
-            message = "; ".join(entry["message"] for entry in document["errors"])
-        except (TypeError, KeyError):
-            return CommandError(
-                f"{self._server} answered {error.code} {error.reason}, and not as Entrepot does: is this "
-                "its address?"
-            )
+            message = plain("; ".join(entry["message"] for entry in json.loads(data)["errors"]))
+        except (ValueError, TypeError, KeyError):
+            return self._strange(f"{error.code} {error.reason}")
         if error.code == 429:
             message += f"; try again in {error.headers.get('Retry-After')} seconds"
         return Refused(error.code, message)
+
+    def _strange(self, status: str) -> CommandError:
+        return CommandError(
+            f"{self._server} answered {plain(status)}, and not as Entrepot does: is this its address?"
+        )
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect could lead the token to somebody else."""
 
     def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _document(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except ValueError:
         return None
 
 

@@ -35,7 +35,7 @@ class Remote:
         """See Api.call."""
         target = f"/api/v1{path}" + (f"?{urlencode(query)}" if query else "")
         try:
-            return self._http.send(method, target, body=body, token=self._access_token()).document
+            return self._http.send(method, target, body=body, token=self._access_token())
         except Refused as error:
             if error.status == 401:
                 raise CommandError(
@@ -68,14 +68,14 @@ def log_in(server: str, user: str, password: str, *, ca_file: str | None, insecu
 def ask_for_tokens(http: Http, form: Mapping[str, str]) -> dict[str, Any]:
     """What the token endpoint answers (RFC 6749 section 5.1). Raises CommandError."""
     try:
-        answered = http.send("POST", "/v2/token", form={**form, "client_id": CLIENT, "scope": SCOPE})
+        document = http.send("POST", "/v2/token", form={**form, "client_id": CLIENT, "scope": SCOPE})
     except Refused as error:
         if error.status == 404:
             raise CommandError("this registry has no accounts, so nobody can sign in") from error
         raise
-    if not isinstance(answered.document, dict) or "access_token" not in answered.document:
+    if not isinstance(document, dict) or "access_token" not in document:
         raise CommandError("the server did not answer as Entrepot does: is this its address?")
-    return answered.document
+    return document
 
 
 def signed_in(server: str) -> SignIn:
