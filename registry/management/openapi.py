@@ -39,6 +39,7 @@ REFUSALS = {
     404: "There is no such thing, or none that the caller may see",
     405: "It is switched off here",
     409: "It can't be done as things are; the message says what to do first",
+    413: "The body is too large",
     429: "Too many failed tries to sign in",
     503: "The index does not answer now",
     507: "There is no room left",
@@ -197,6 +198,8 @@ def statuses(operation: Operation) -> list[int]:
         found.add(404)
     if operation.changes:
         found |= {409, 507}
+    if operation.body is not None:
+        found.add(413)
     if operation.id in ("repository.delete", "tag.delete"):
         found.add(405)
     return sorted(found)
