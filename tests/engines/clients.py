@@ -13,6 +13,14 @@ DEAD_PROXY = "http://127.0.0.1:9"
 """Nobody listens on the discard port: a client that calls out fails at once."""
 
 
+class ClientFailed(AssertionError):
+    """A client ended as it should not have. `said` is all that it printed."""
+
+    def __init__(self, command: object, said: str) -> None:
+        super().__init__(f"{command} failed\n{said}")
+        self.said = said
+
+
 def environment(home: Path) -> dict[str, str]:
     """All that a client gets to know of this machine: a PATH, and empty folders below `home`."""
     home.mkdir(parents=True, exist_ok=True)
@@ -75,9 +83,10 @@ class Client:
         )
 
     def __call__(self, *arguments: str | Path, standard_input: bytes | None = None) -> str:
-        """What the program printed; any exit code but 0 fails the test with all it said."""
+        """What the program printed. Raises ClientFailed for any exit code but 0."""
         done = self.run(*arguments, standard_input=standard_input)
-        assert done.returncode == 0, f"{done.args} exits {done.returncode}\n{done.stdout}\n{done.stderr}"
+        if done.returncode != 0:
+            raise ClientFailed(done.args, f"{done.stdout}\n{done.stderr}")
         return done.stdout
 
     def refused(self, *arguments: str | Path) -> str:

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,8 +13,10 @@ from tests.engines.clients import Client, environment
 from tests.engines.containerd import containerd, fresh
 from tests.engines.containers import with_own_store
 from tests.engines.docker import Engine, engine
+from tests.engines.guarded import Guarded, guarded_registry
 from tests.engines.recorder import Recording, recorded
 from tests.engines.remote import Remote
+from tests.engines.signatures import with_key
 from tests.support.server import start_registry
 
 FOREIGN = os.environ.get("ENTREPOT_TEST_REGISTRY")
@@ -50,6 +53,13 @@ def remote(workspace: Path) -> Iterator[Remote]:
         running.kill()
 
 
+@pytest.fixture(scope="session")
+def guarded(workspace: Path) -> Iterator[Guarded]:
+    """An Entrepot with accounts."""
+    with guarded_registry(workspace / "guarded") as running:
+        yield running
+
+
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository name that no other test uses, in this run or an earlier one on the same registry."""
@@ -82,6 +92,13 @@ def work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return own
 
 
+@pytest.fixture
+def oras_home(work: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same for oras, which otherwise tries for two minutes whatever is refused."""
+    monkeypatch.setattr("oras.decorator.time", SimpleNamespace(sleep=lambda seconds: None))
+    return work
+
+
 @pytest.fixture(scope="session")
 def crane(workspace: Path) -> Client:
     return Client.found("crane", workspace / "crane")
@@ -100,6 +117,11 @@ def regctl(workspace: Path, remote: Remote) -> Client:
     client = Client.found("regctl", workspace / "regctl")
     client("registry", "set", "--tls", "disabled", remote.address)
     return client
+
+
+@pytest.fixture(scope="session")
+def cosign_with_key(workspace: Path) -> Client:
+    return with_key(workspace / "cosign")
 
 
 @pytest.fixture(scope="session")

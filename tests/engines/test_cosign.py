@@ -1,6 +1,5 @@
 """cosign: sign with a key and verify, the signature as a tag and as a referrer. Everything stays offline."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,12 @@ from tests.engines.clients import Client
 from tests.engines.images import Image, make_image
 from tests.engines.layouts import write_layout
 from tests.engines.remote import Remote
-
-TRUSTED_ROOT = {"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}
-"""Without a root of its own cosign asks its TUF server for one, even to verify with a key."""
-
-AS_REFERRER = {"COSIGN_EXPERIMENTAL": "1"}
+from tests.engines.signatures import VERIFY, sign, verify, with_key
 
 
 @pytest.fixture
 def cosign(folder: Path) -> Client:
-    client = Client.found("cosign", folder / "home", COSIGN_PASSWORD="", COSIGN_YES="true", **AS_REFERRER)
-    client("generate-key-pair")
-    (folder / "home" / "root.json").write_text(json.dumps(TRUSTED_ROOT))
-    return client
+    return with_key(folder / "home")
 
 
 @pytest.fixture
@@ -30,19 +22,6 @@ def image(crane: Client, remote: Remote, repository: str, folder: Path) -> Image
     made = make_image()
     crane("push", write_layout(folder / "out", latest=made), remote.name(repository))
     return made
-
-
-def sign(cosign: Client, name: str, *options: str) -> None:
-    cosign("sign", "--key", "cosign.key", "--tlog-upload=false", "--allow-http-registry", *options, name)
-
-
-VERIFY = ("verify", "--key", "cosign.pub", "--insecure-ignore-tlog", "--trusted-root", "root.json")
-
-
-def verify(cosign: Client, name: str, *options: str) -> list[str]:
-    """The digests that the signatures found are about."""
-    found = json.loads(cosign(*VERIFY, "--allow-http-registry", "--output", "json", *options, name))
-    return [each["critical"]["image"]["docker-manifest-digest"] for each in found]
 
 
 def test_signature_as_a_tag(cosign: Client, remote: Remote, repository: str, image: Image) -> None:

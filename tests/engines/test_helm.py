@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.charts import package
 from tests.engines.clients import Client
 from tests.engines.images import sha256
 from tests.engines.remote import Remote
@@ -18,19 +19,6 @@ CHART_PROVENANCE = "application/vnd.cncf.helm.chart.provenance.v1.prov"
 @pytest.fixture
 def helm(folder: Path) -> Client:
     return Client.found("helm", folder / "home")
-
-
-def package(helm: Client, folder: Path, version: str) -> Path:
-    """A chart named `box` with one config map, packed as helm packs it."""
-    source = folder / f"source-{version}"
-    (source / "templates").mkdir(parents=True)
-    (source / "Chart.yaml").write_text(f"apiVersion: v2\nname: box\nversion: {version}\n")
-    (source / "values.yaml").write_text("colour: blue\n")
-    (source / "templates" / "map.yaml").write_text(
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: box}\ndata: {colour: {{ .Values.colour }}}\n"
-    )
-    helm("package", source, "--destination", folder)
-    return folder / f"box-{version}.tgz"
 
 
 def test_push_and_pull(helm: Client, remote: Remote, repository: str, folder: Path) -> None:
