@@ -112,5 +112,6 @@ async def test_a_text_that_a_database_would_refuse_stops_no_entry(index: Index, 
     assert ordinary.at == 6.0
     assert row.actor == row.target == audit.storable(text)
     assert 0 < len(row.actor) <= audit.LONGEST_TEXT
+    assert "\0" not in row.actor, "PostgreSQL refuses it"
     assert row.detail == {"reason": text}
     assert [found.at for found in await index.read(partial(audit.page, actor=text, limit=10))] == [5.0]
