@@ -54,6 +54,8 @@ class Audit:
 
     def tell(self, *rows: AuditRow) -> None:
         """Write the JSON line of entries that are committed."""
+        if not log.isEnabledFor(logging.INFO):
+            return
         for row in rows:
             fields = said(row)
             log.info("%s", json.dumps(fields), extra={"audit": fields})
