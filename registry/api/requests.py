@@ -62,7 +62,7 @@ class Request:
         """How the client reaches this server."""
         return self._origins.of(self.http)
 
-    @property
+    @cached_property
     def repository(self) -> RepositoryName:
         """Raises NameInvalid."""
         return RepositoryName.parse(self._name)
