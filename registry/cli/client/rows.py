@@ -74,10 +74,11 @@ def run(row: Row, parsed: argparse.Namespace) -> int:
         if row.prepare is not None:
             values = row.prepare(api, values, parsed)
         document = send(api, row, values)
-    if not parsed.json:
-        print(row.says(document, values))
-    elif document is not None:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
+        # Before anything else can fail: it may hold a secret that nobody can ask for again.
+        if not parsed.json:
+            print(row.says(document, values), flush=True)
+        elif document is not None:
+            print(json.dumps(document, indent=2, ensure_ascii=False), flush=True)
     return row.code(document)
 
 

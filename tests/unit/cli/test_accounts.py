@@ -258,7 +258,7 @@ def test_a_new_index_is_announced(here: CommandLine, tmp_path: Path) -> None:
     assert here.done("user", "list").err == ""
 
 
-def test_as_processes_on_a_running_registry_s_index(tmp_path: Path) -> None:
+def test_as_processes(tmp_path: Path) -> None:
     """The lines as somebody types them, in the folder where the data lies."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ENTREPOT_")}
     environment["PYTHONPATH"] = str(ROOT)

@@ -177,6 +177,19 @@ def test_one_s_own_password_needs_the_one_of_now(there: CommandLine, server: Run
     assert login(there, server.url, "another-password", "carol")[0] == 0
 
 
+def test_what_is_done_on_the_index_counts_on_the_server(
+    command_line: CommandLine, server: RunningRegistry
+) -> None:
+    here = ["--data", str(server.data)]
+    add = ["user", "add", "erin", "--password-stdin", *here]
+    assert command_line.done(*add, typed=f"{PASSWORD}\n").err == ""
+    assert login(command_line, server.url, user="erin")[0] == 0
+    assert command_line.done("whoami", "--server", server.url).out.startswith("principal      user:erin\n")
+    command_line.done("user", "disable", "erin", *here)
+    assert command_line("whoami", "--server", server.url).code == 1
+    assert login(command_line, server.url, user="erin")[0] == 1
+
+
 def test_at_a_terminal_passwords_are_asked_for(there: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     typed = ["first-password", "other-password", "first-password", "first-password", PASSWORD]
     asked: list[str] = []
