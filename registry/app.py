@@ -1,4 +1,4 @@
-"""The composition root: the only place that builds things and joins them."""
+"""The composition root: the services of registry.composition, with HTTP on top and work in the background."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from registry.accounts import Accounts
 from registry.api.blobs import BlobRoutes
 from registry.api.challenges import Challenges
 from registry.api.connection import ConnectionServer
@@ -20,21 +19,12 @@ from registry.api.origin import Origins
 from registry.api.routes import route_table
 from registry.api.tokens import TokenRoutes
 from registry.api.uploads import UploadRoutes
+from registry.composition import Composition
 from registry.config import Settings
-from registry.drivers import driver_class
-from registry.index import Index, open_index
-from registry.management.assembly import management
-from registry.services.audit import Audit
-from registry.services.blobs import Blobs
 from registry.services.housekeeping import Housekeeping
-from registry.services.manifests import Manifests
-from registry.services.policies import QuotaGate
 from registry.services.referrers import Referrers
-from registry.services.repositories import Repositories
 from registry.services.tags import Tags
-from registry.services.uploads import Uploads
 from registry.telemetry import AccessLogger, access_log
-from storage_drivers import StorageDriver
 
 log = logging.getLogger(__name__)
 
@@ -51,42 +41,13 @@ class Registry:
     def __init__(self, settings: Settings) -> None:
         """Join everything; call it inside the running event loop. The index's schema must be there."""
         self._drain_seconds = settings.server.drain_seconds
-        self._index: Index = open_index(settings.index_url(), pool_size=settings.index.pool_size)
-        self._audit = Audit(self._index, settings.audit.keep_seconds)
-        self._accounts = accounts = Accounts(settings, self._index, self._audit)
-        driver: StorageDriver = driver_class(settings.storage.driver).from_settings(
-            settings.storage_settings()
-        )
-        self._driver = driver
+        self._services = services = Composition(settings)
         self._threads = ThreadPoolExecutor(SENDING_THREADS, thread_name_prefix="sendfile")
-        uploads = Uploads(
-            self._index,
-            driver,
-            QuotaGate(self._index, accounts.epoch),
-            expire_seconds=settings.uploads.expire_seconds,
-            tombstone_seconds=settings.uploads.tombstone_seconds,
-            claim_seconds=settings.uploads.lease_seconds,
-            blob_lease_seconds=settings.blobs.lease_seconds,
-        )
-        blobs = Blobs(
-            self._index,
-            driver,
-            self._audit,
-            lease_seconds=settings.blobs.lease_seconds,
-            deletion=settings.deletion.blobs,
-        )
-        manifests = Manifests(
-            self._index,
-            self._audit,
-            sparse=settings.manifests.sparse,
-            deletion=settings.deletion.manifests,
-            tag_deletion=settings.deletion.tags,
-        )
-        repositories = Repositories(self._index, self._audit, deletion=settings.deletion.manifests)
+        accounts, manifests, uploads = services.accounts, services.manifests, services.uploads
         lists = ListRoutes(
-            repositories,
-            Tags(self._index),
-            Referrers(self._index),
+            services.repositories,
+            Tags(services.index),
+            Referrers(services.index),
             default=settings.lists.default,
             maximum=settings.lists.maximum,
         )
@@ -95,18 +56,15 @@ class Registry:
             if settings.open
             else TokenRoutes(accounts.sign_in, accounts.tokens, accounts.keys, settings.auth.service)
         )
-        operations = management(
-            self._index, self._audit, accounts.sign_in, accounts.keys, uploads, repositories, manifests
-        )
         routes = route_table(
             ManifestRoutes(
                 manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
             ),
-            BlobRoutes(blobs, FileSender(self._threads)),
-            UploadRoutes(uploads, blobs, accounts.access),
+            BlobRoutes(services.blobs, FileSender(self._threads)),
+            UploadRoutes(uploads, services.blobs, accounts.access),
             lists,
             tokens,
-            ManagementRoutes(operations, accounts.access, accounts.epoch),
+            ManagementRoutes(services.management, accounts.access, accounts.epoch),
         )
         origins = Origins(
             settings.server.external_url,
@@ -133,16 +91,16 @@ class Registry:
             saving={
                 "saving pull times": manifests.save_pulls,
                 "saving when tokens were used": accounts.sign_in.save_uses,
-                "writing the audit": self._audit.flush,
+                "writing the audit": services.audit.flush,
             },
             expiring={
                 "dropping expired uploads": uploads.expire,
                 "dropping expired tokens": accounts.sign_in.expire,
-                "dropping old rows of the audit": self._audit.expire,
+                "dropping old rows of the audit": services.audit.expire,
             },
         )
         self._tasks = [
-            asyncio.create_task(self._audit.run(), name="audit"),
+            asyncio.create_task(services.audit.run(), name="audit"),
             asyncio.create_task(self.server.watch(), name="connections"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
         ]
@@ -172,7 +130,5 @@ class Registry:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._housekeeping.finish()
-        await self._accounts.close()
         self._threads.shutdown()
-        await self._driver.aclose()
-        await asyncio.to_thread(self._index.close)
+        await self._services.close()

@@ -39,10 +39,7 @@ QUEUED_GRACE = 0.05
 
 def serve(settings: Settings, sockets: list[socket.socket]) -> int:
     """Serve on what `listen` opened until SIGTERM or SIGINT; returns the exit code."""
-    try:
-        configure_logging(settings.log.level, settings.log.format, settings.audit.file)
-    except OSError as error:
-        raise ConfigError([f"audit.file: can't write {settings.audit.file}: {error.strerror}"]) from error
+    configure_logging(settings.log.level, settings.log.format)
     try:
         Supervised(settings, sockets).run()
     except SystemExit as end:

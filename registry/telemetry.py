@@ -89,20 +89,22 @@ class AccessLogger(AbstractAccessLogger):
         )
 
 
-def configure_logging(level: str, form: str, audit_file: Path | None = None) -> None:
-    """Send all logs to standard error, in the form `text` or `json`.
-
-    The audit goes to a file of its own, if one is named: always, and one JSON object a line. The file is
-    opened anew when somebody has moved it away. Raises OSError when it can't be.
-    """
+def configure_logging(level: str, form: str) -> None:
+    """Send all logs to standard error, in the form `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    if audit_file is not None:
-        lines = WatchedFileHandler(audit_file, encoding="utf-8")
-        lines.setFormatter(logging.Formatter("%(message)s"))
-        audit_log.handlers[:] = [lines]
-        audit_log.setLevel(logging.INFO)
-        audit_log.propagate = False
+
+
+def direct_audit(path: Path) -> None:
+    """Send the audit to a file of its own, whatever the level: one JSON object a line.
+
+    The file is opened anew when somebody has moved it away. Raises OSError when it can't be.
+    """
+    lines = WatchedFileHandler(path, encoding="utf-8")
+    lines.setFormatter(logging.Formatter("%(message)s"))
+    audit_log.handlers[:] = [lines]
+    audit_log.setLevel(logging.INFO)
+    audit_log.propagate = False

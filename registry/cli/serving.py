@@ -10,6 +10,7 @@ from registry.cli.configuration import check_storage
 from registry.cli.settings_flags import load_settings
 from registry.config import ConfigError, Settings, is_loopback
 from registry.oci.errors import RegistryError
+from registry.telemetry import direct_audit
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = load_settings(parsed).settings
     check_storage(settings)
     prepare_index(settings)
+    open_audit_file(settings)
     password = None if settings.open else asyncio.run(prepare_accounts(settings))
     sockets = listen(settings)
     print("\n".join(welcome(settings, password)), flush=True)
@@ -54,28 +56,34 @@ def prepare_index(settings: Settings) -> None:
 async def prepare_accounts(settings: Settings) -> str | None:
     """Make the first administrator and the first key, where they are missing; the password to show.
 
-    Raises ConfigError.
+    Raises CommandError and ConfigError.
     """
-    from registry.accounts import Accounts
-    from registry.index import open_index
+    from registry.composition import Composition
     from registry.services.accounts.first_start import ensure_administrator
-    from registry.services.audit import Audit
 
-    index = open_index(settings.index_url(), pool_size=1)
+    given = settings.auth.admin_password
     try:
-        audit = Audit(index, settings.audit.keep_seconds)
-        accounts = Accounts(settings, index, audit)
-        await accounts.keys.signing()
-        await accounts.close()
-        given = settings.auth.admin_password
-        password = None if given is None else given.get_secret_value()
-        return await ensure_administrator(index, audit, password)
+        services = Composition(settings, pool_size=1)
+        try:
+            await services.accounts.keys.signing()
+            password = None if given is None else given.get_secret_value()
+            return await ensure_administrator(services.index, services.audit, password)
+        finally:
+            await services.close()
     except ValueError as error:
         raise ConfigError([str(error)]) from error
     except RegistryError as error:
         raise CommandError(error.message) from error
-    finally:
-        index.close()
+
+
+def open_audit_file(settings: Settings) -> None:
+    """Send what this process enters into the audit to the file for it, if one is set. Raises ConfigError."""
+    if settings.audit.file is None:
+        return
+    try:
+        direct_audit(settings.audit.file)
+    except OSError as error:
+        raise ConfigError([f"audit.file: can't write {settings.audit.file}: {error.strerror}"]) from error
 
 
 def make_folder(folder: Path) -> None:

@@ -11,20 +11,12 @@ from typing import Any
 
 from auth.actor import Actor
 from auth.identity import operator
-from registry.accounts import Accounts
 from registry.cli.commands import CommandError
-from registry.cli.serving import prepare_index
+from registry.cli.serving import open_audit_file, prepare_index
+from registry.composition import Composition
 from registry.config import ConfigError, Settings
-from registry.drivers import driver_class
-from registry.index import Index, open_index
-from registry.management.assembly import management
 from registry.management.management import Management
 from registry.oci.errors import RegistryError
-from registry.services.audit import Audit
-from registry.services.manifests import Manifests
-from registry.services.policies import QuotaGate
-from registry.services.repositories import Repositories
-from registry.services.uploads import Uploads
 
 
 class Local:
@@ -65,56 +57,32 @@ def local(settings: Settings) -> Iterator[Local]:
             "--data DIR, or --server URL for a running registry",
             file=sys.stderr,
         )
-    index = open_index(settings.index_url(), pool_size=1)
-    try:
-        with asyncio.Runner() as runner:
-            stack = AsyncExitStack()
-            try:
-                operations = runner.run(stack.enter_async_context(operations_on(settings, index)))
-                yield Local(runner, operations)
-            finally:
-                runner.run(stack.aclose())
-    finally:
-        index.close()
+    open_audit_file(settings)
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        try:
+            operations = runner.run(stack.enter_async_context(operations_on(settings)))
+            yield Local(runner, operations)
+        finally:
+            runner.run(stack.aclose())
 
 
 @asynccontextmanager
-async def operations_on(settings: Settings, index: Index) -> AsyncIterator[Management]:
-    """The operations, and what they work with. Raises ConfigError, and CommandError when the index fails."""
-    audit = Audit(index, settings.audit.keep_seconds)
+async def operations_on(settings: Settings) -> AsyncIterator[Management]:
+    """The operations on what the settings name. Raises ConfigError, and CommandError when the index fails."""
     try:
-        accounts = Accounts(settings, index, audit)
-        driver = driver_class(settings.storage.driver).from_settings(settings.storage_settings())
+        services = Composition(settings, pool_size=1)
     except ValueError as error:
         raise ConfigError([str(error)]) from error
-    uploads = Uploads(
-        index,
-        driver,
-        QuotaGate(index, accounts.epoch),
-        expire_seconds=settings.uploads.expire_seconds,
-        tombstone_seconds=settings.uploads.tombstone_seconds,
-        claim_seconds=settings.uploads.lease_seconds,
-        blob_lease_seconds=settings.blobs.lease_seconds,
-    )
-    deletion = settings.deletion
-    manifests = Manifests(
-        index,
-        audit,
-        sparse=settings.manifests.sparse,
-        deletion=deletion.manifests,
-        tag_deletion=deletion.tags,
-    )
-    repositories = Repositories(index, audit, deletion=deletion.manifests)
     try:
-        yield management(index, audit, accounts.sign_in, accounts.keys, uploads, repositories, manifests)
+        yield services.management
     finally:
         try:
-            await audit.flush()
+            await services.audit.flush()
         except RegistryError as error:
             raise CommandError(error.message) from error
         finally:
-            await accounts.close()
-            await driver.aclose()
+            await services.close()
 
 
 def system_user() -> str:
