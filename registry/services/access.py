@@ -9,7 +9,7 @@ import base64
 import hashlib
 import os
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from weakref import WeakValueDictionary
 
@@ -97,22 +97,32 @@ class Access:
         Raises Unauthenticated where a (better) token could help, Denied where nothing could, and as SignIn
         does. The answer does not depend on whether the repository exists, unless it is public.
         """
-        if authorization is not None:
-            caller = self._remembered(authorization, action, repository)
-            if caller is not None:
-                return caller
-        return await self._with_news(
-            partial(self._admit, authorization, visit, action, repository), shown=authorization is not None
-        )
+        await self._look_for_news()
+        if authorization is None:
+            await self._check(NOBODY, action, repository)
+            return NOBODY
+        caller = self._remembered(authorization, action, repository)
+        if caller is not None:
+            return caller
+        caller = await self._caller(authorization, visit)
+        if (action, repository) not in caller.decided:
+            caller = await self._decided(caller, authorization, visit, action, repository)
+            caller.remember(action, repository)
+        return caller
 
     async def enter(self, authorization: str | None, visit: Visit, scope: str = "") -> Caller:
         """Whoever sends this header field. A registry token must carry `scope` (type:name:action).
 
         Raises Unauthenticated without any header field, and as `admit` does.
         """
-        return await self._with_news(
-            partial(self._enter, authorization, visit, scope), shown=authorization is not None
-        )
+        await self._look_for_news()
+        scopes = (scope,) if scope else ()
+        if authorization is None:
+            raise Unauthenticated("authentication is required", scopes)
+        caller = await self._caller(authorization, visit)
+        if scope and caller.token is not None and not caller.token.allows(*scope.split(":")):
+            raise Unauthenticated(f"the token does not carry {scope}", scopes, "insufficient_scope")
+        return caller
 
     async def may_mount(self, caller: Caller, source: str, target: str) -> bool:
         """Whether a caller may take a blob from `source`. Raises Unauthenticated when he may, but his token
@@ -139,17 +149,9 @@ class Access:
                 self._facts.put(repository, found, epoch)
         return found
 
-    async def _with_news(self, attempt: "partial[Coroutine[None, None, Caller]]", *, shown: bool) -> Caller:
-        """Do it with what is known; before somebody who showed credentials is refused, look whether that has
-        changed."""
+    async def _look_for_news(self) -> None:
         if not self._epoch.is_current():
             await self._read_epoch()
-        try:
-            return await attempt()
-        except (Unauthenticated, Denied):
-            if not shown or not await self._read_epoch():
-                raise
-        return await attempt()
 
     async def _read_epoch(self) -> bool:
         """Whether something was changed since the last look."""
@@ -160,26 +162,25 @@ class Access:
         self._keys.forget()
         return True
 
-    async def _admit(
-        self, authorization: str | None, visit: Visit, action: Action, repository: str
+    async def _decided(
+        self, caller: Caller, authorization: str, visit: Visit, action: Action, repository: str
     ) -> Caller:
-        caller = NOBODY if authorization is None else await self._caller(authorization, visit)
-        if (action, repository) in caller.decided and self._epoch.value == caller.epoch:
-            return caller
+        """A caller who may. Before he is refused it is looked whether what is remembered has changed."""
         try:
-            await self._check(caller, action, repository)
+            try:
+                await self._check(caller, action, repository)
+            except (Unauthenticated, Denied):
+                if not await self._read_epoch():
+                    raise
+                caller = await self._caller(authorization, visit)
+                await self._check(caller, action, repository)
         except (Unauthenticated, Denied) as error:
-            if authorization is not None:
-                await self._note_refusal(caller, visit, str(action), repository, error)
+            await self._note_refusal(caller, visit, action, repository, error)
             raise
-        if authorization is not None:
-            caller.remember(action, repository)
         return caller
 
     def _remembered(self, authorization: str, action: Action, repository: str) -> Caller | None:
         """The short way of nearly all requests: a token that was found to be good for the same before."""
-        if not self._epoch.is_current():
-            return None
         caller = self._callers.get(authorization)
         if caller is None or (action, repository) not in caller.decided or caller.identity.limits.addresses:
             return None
@@ -221,15 +222,6 @@ class Access:
     async def _decision(self, identity: Identity, action: Action, repository: str) -> Decision:
         facts = await self.facts(repository)
         return decide(identity, action, repository, public=facts.public)
-
-    async def _enter(self, authorization: str | None, visit: Visit, scope: str) -> Caller:
-        scopes = (scope,) if scope else ()
-        if authorization is None:
-            raise Unauthenticated("authentication is required", scopes)
-        caller = await self._caller(authorization, visit)
-        if scope and caller.token is not None and not caller.token.allows(*scope.split(":")):
-            raise Unauthenticated(f"the token does not carry {scope}", scopes, "insufficient_scope")
-        return caller
 
     async def _caller(self, authorization: str, visit: Visit) -> Caller:
         """Who this is, remembered for a while."""
@@ -305,10 +297,10 @@ class Access:
         return await self._index.read(query)
 
     async def _note_refusal(
-        self, caller: Caller, visit: Visit, action: str, repository: str, error: RegistryError
+        self, caller: Caller, visit: Visit, action: Action, repository: str, error: RegistryError
     ) -> None:
-        actor = actor_of(visit, str(caller.identity.principal))
-        await self._audit.note(actor, action, repository, REFUSED, {"reason": error.message})
+        actor = actor_of(visit, caller.name)
+        await self._audit.note(actor, action.value, repository, REFUSED, {"reason": error.message})
 
 
 def merged(entries: Iterable[TokenAccess]) -> dict[tuple[str, str], TokenAccess]:
