@@ -23,7 +23,7 @@ class QuotaRow(NamedTuple):
 QUOTAS = select(quotas.c.prefix, quotas.c.bytes, quotas.c.created_at, quotas.c.created_by)
 
 # Every push asks. There are few quotas, and this way the statement is always the same.
-OF_REPOSITORY = Statement(
+SELECT_OF_REPOSITORY = (
     select(quotas.c.prefix, quotas.c.bytes)
     .where(
         (quotas.c.prefix == bindparam("repository"))
@@ -34,6 +34,8 @@ OF_REPOSITORY = Statement(
     )
     .order_by(quotas.c.prefix)
 )
+OF_REPOSITORY = Statement(SELECT_OF_REPOSITORY)
+LOCK_OF_REPOSITORY = Statement(SELECT_OF_REPOSITORY.with_for_update(key_share=True))
 
 SET = Statement(
     lambda insert: insert(quotas).on_conflict_do_update(
@@ -48,6 +50,12 @@ REMOVE = Statement(delete(quotas).where(quotas.c.prefix == bindparam("prefix")))
 def of_repository(connection: Connection, repository: str) -> list[tuple[str, int]]:
     """The quotas that count for a repository, existing or not: prefix and bytes, the shortest first."""
     return [(prefix, size) for prefix, size in OF_REPOSITORY.all(connection, {"repository": repository})]
+
+
+def lock_of_repository(connection: Connection, repository: str) -> list[tuple[str, int]]:
+    """The same; whoever else locks one of them waits for the end of this transaction, and then sees what it
+    brought."""
+    return [(prefix, size) for prefix, size in LOCK_OF_REPOSITORY.all(connection, {"repository": repository})]
 
 
 def usage(connection: Connection, prefix: str) -> int:

@@ -60,6 +60,11 @@ REPOSITORY = (
 
 FIND = Statement(select(repositories.c.id).where(repositories.c.name == bindparam("name")))
 
+# It holds off no row that refers to the repository, only others that lock it. SQLite has one writer anyway.
+LOCK = Statement(
+    select(repositories.c.id).where(repositories.c.name == bindparam("name")).with_for_update(key_share=True)
+)
+
 DETAILS = Statement(select(*REPOSITORY).where(repositories.c.name == bindparam("name")))
 
 CREATE = Statement(lambda insert: insert(repositories).on_conflict_do_nothing().returning(repositories.c.id))
@@ -73,6 +78,11 @@ def find(connection: Connection, name: str) -> int | None:
     """The id of a repository."""
     found: int | None = FIND.scalar(connection, {"name": name})
     return found
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Have whoever locks the same repository wait for the end of this transaction."""
+    LOCK.scalar(connection, {"name": name})
 
 
 def details(connection: Connection, name: str) -> RepositoryRow | None:

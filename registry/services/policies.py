@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from auth.patterns import TagPattern
-from registry.index import Connection, Index, access, quotas, tags
+from registry.index import Connection, Index, access, quotas, repositories, tags
 from registry.oci.errors import QuotaExceeded, TagImmutable
 from registry.services.access_cache import AccessCache, Epoch
 
@@ -14,7 +14,10 @@ Limits = list[tuple[str, int]]
 
 def check_may_move(connection: Connection, repository: str, names: Iterable[str], digest: str) -> None:
     """Raise TagImmutable if one of these tags may not be pointed to this digest: it points elsewhere."""
-    for name in immutable(connection, repository, names):
+    fixed = immutable(connection, repository, names)
+    if fixed:
+        repositories.lock(connection, repository)  # of two first pushes, the second sees the first
+    for name in fixed:
         current = tags.digest_of(connection, repository, name)
         if current is not None and current != digest:
             raise TagImmutable(repository, name)
@@ -34,8 +37,9 @@ def immutable(connection: Connection, repository: str, names: Iterable[str]) -> 
 
 
 def check_quota(connection: Connection, repository: str, coming: int = 0) -> None:
-    """Raise QuotaExceeded if below a prefix of the repository lies more than may, with `coming` bytes."""
-    check_limits(connection, quotas.of_repository(connection, repository), coming)
+    """Raise QuotaExceeded if below a prefix of the repository lies more than may, with `coming` bytes. Of
+    changes that come at once, each sees what the one before it brought."""
+    check_limits(connection, quotas.lock_of_repository(connection, repository), coming)
 
 
 def check_limits(connection: Connection, limits: Limits, coming: int) -> None:
