@@ -1,9 +1,12 @@
 """Challenges: what a 401 tells a client to do (RFC 6750 section 3, and Docker's token protocol)."""
 
+from auth.roles import Action
 from registry.api.origin import Origins
 from registry.api.paths import TOKEN_PATH
 from registry.api.requests import Request
-from registry.oci.errors import Unauthenticated
+from registry.oci.errors import NameInvalid, Unauthenticated
+from registry.oci.name import RepositoryName
+from registry.services.access import scope_of
 
 
 class Challenges:
@@ -19,7 +22,7 @@ class Challenges:
         value. Bearer alone: some clients read only the first scheme, others prefer Basic."""
         parameters = [("realm", self.realm(request)), ("service", self._service)]
         if error.scopes:
-            parameters.append(("scope", " ".join(error.scopes)))
+            parameters.append(("scope", " ".join(dict.fromkeys([*error.scopes, *source_of(request)]))))
         if error.problem:
             parameters.append(("error", error.problem))
         return "Bearer " + ",".join(f'{name}="{quoted(value)}"' for name, value in parameters)
@@ -27,6 +30,18 @@ class Challenges:
     def realm(self, request: Request) -> str:
         """Where tokens are had, at the address by which the client reached us: some refuse another one."""
         return self._realm or self._origins.url(request.http) + TOKEN_PATH
+
+
+def source_of(request: Request) -> list[str]:
+    """The scope that a mount needs for where it takes the blob from. It is asked for at once, as others do:
+    some clients get one token for a request, and no second one."""
+    if request.method != "POST" or not request.parameters("mount"):
+        return []
+    try:
+        target, source = request.repository, RepositoryName.parse(request.parameter("from") or "")
+    except NameInvalid:
+        return []
+    return [] if source == target else [scope_of(Action.PULL, source)]
 
 
 def quoted(value: str) -> str:
