@@ -30,6 +30,7 @@ def _quotas(repository: Any) -> list[str]:
     ]
 
 
+TAG_COLUMNS = (("TAG", "name"), ("DIGEST", "digest"), ("SINCE", when("updated_at")))
 COLUMNS = (("NAME", "name"), ("VISIBILITY", _visibility), ("DESCRIPTION", "description"))
 ALL = (
     *COLUMNS,
@@ -91,7 +92,7 @@ ROWS = (
 
 TAG_ROWS = (
     Row("list", "list the tags of a repository", "GET", f"{PATH}/-/tags", (REPOSITORY,),
-        Listing("tags", "there are no tags", (("TAG", str),))),
+        Listing("tags", "there are no tags", TAG_COLUMNS)),
     Row("remove", "delete a tag; the manifest stays", "DELETE", f"{PATH}/-/tags/{{tag}}",
         (REPOSITORY, positional("tag", "TAG")), sentence("the tag {tag} of {repository} was deleted")),
 )  # fmt: skip

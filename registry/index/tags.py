@@ -1,11 +1,22 @@
 """Tags: names that point to manifests, and the history of where they pointed."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from registry.index.statements import Statement
 from registry.index.tables import manifests, repositories, tag_history, tags
+
+
+class TagRow(NamedTuple):
+    """A tag, and the manifest that it points to since `updated_at`."""
+
+    name: str
+    digest: str
+    media_type: str
+    updated_at: float
+
 
 HERE = (tags.c.repository_id == bindparam("repository_id")) & (tags.c.name == bindparam("name"))
 
@@ -17,6 +28,14 @@ NAMES = (
 )
 PAGE = Statement(NAMES)
 PAGE_AFTER = Statement(NAMES.where(tags.c.name > bindparam("last")))
+
+DETAILS = Statement(
+    select(tags.c.name, manifests.c.digest, manifests.c.media_type, tags.c.updated_at)
+    .join(manifests, manifests.c.id == tags.c.manifest_id)
+    .where(tags.c.repository_id == bindparam("repository_id"), tags.c.name > bindparam("last"))
+    .order_by(tags.c.name)
+    .limit(bindparam("limit"))
+)
 
 DIGEST = Statement(
     select(manifests.c.digest)
@@ -59,6 +78,12 @@ def page(connection: Connection, repository_id: int, last: str | None, limit: in
     else:
         rows = PAGE_AFTER.all(connection, {**values, "last": last})
     return [name for (name,) in rows]
+
+
+def details(connection: Connection, repository_id: int, last: str | None, limit: int) -> Sequence[TagRow]:
+    """At most `limit` tags after `last`, in byte order, with what they point to."""
+    values = {"repository_id": repository_id, "limit": limit, "last": last or ""}
+    return [TagRow(*row) for row in DETAILS.all(connection, values)]
 
 
 def digest_of(connection: Connection, repository: str, tag: str) -> str | None:

@@ -69,11 +69,12 @@ def with_document(operations: Sequence[Operation]) -> Sequence[Operation]:
     made: list[Document] = []
 
     async def run(_call: Call) -> Document:
+        if not made:  # only now: the command line hardly ever asks
+            made.append(Document(openapi(everything)))
         return made[0]
 
     own = Operation("openapi", "GET", "/openapi.json", "This document", Needs.NOTHING, run, answer=Document)
     everything = [*operations, own]
-    made.append(Document(openapi(everything)))
     return everything
 
 

@@ -68,10 +68,19 @@ class RepositoryChanges(Input):
     )
 
 
+class TagAnswer(Answer):
+    """A tag, and the manifest that it points to."""
+
+    name: str = Field(examples=["latest"])
+    digest: str
+    media_type: str
+    updated_at: Time | None = Field(description="when it was last pointed somewhere")
+
+
 class TagPage(Answer):
     """Tags in byte order. `next`: give it as `last` for more; null at the end."""
 
-    tags: list[str]
+    tags: list[TagAnswer]
     next: str | None
 
 
@@ -179,8 +188,17 @@ class RepositoryOperations:
     async def tags(self, call: Call) -> TagPage:
         name = await self._visible(call)
         query: Page = call.query
-        names, more = await self._tags.page(name, query.last, query.n)
-        return TagPage(tags=list(names), next=names[-1] if more else None)
+        rows, more = await self._tags.details(name, query.last, query.n)
+        found = [
+            TagAnswer(
+                name=row.name,
+                digest=row.digest,
+                media_type=row.media_type,
+                updated_at=moment(row.updated_at),
+            )
+            for row in rows
+        ]
+        return TagPage(tags=found, next=rows[-1].name if more else None)
 
     async def remove_tag(self, call: Call) -> None:
         name = repository_of(call)

@@ -1,5 +1,7 @@
 """Repositories, their tags and quotas by the management API: what who may see and set."""
 
+from typing import Any
+
 import pytest
 
 from auth.identity import NOBODY, Identity
@@ -16,6 +18,7 @@ from registry.oci.errors import (
     Unauthenticated,
     Unknown,
 )
+from registry.oci.media_types import OCI_MANIFEST
 from tests.unit.management.conftest import Desk
 
 GIBIBYTE = 2**30
@@ -24,6 +27,10 @@ GIBIBYTE = 2**30
 async def names(desk: Desk, by: Identity, **query: str) -> list[str]:
     listed = await desk.get("/repositories", by=by, **query)
     return [repository["name"] for repository in listed["repositories"]]
+
+
+def tag_names(page: dict[str, Any]) -> list[str]:
+    return [tag["name"] for tag in page["tags"]]
 
 
 async def test_settings_can_come_before_the_first_push(desk: Desk) -> None:
@@ -45,7 +52,7 @@ async def test_a_slash_in_a_name_may_be_encoded(desk: Desk) -> None:
     await desk.push("acme/team/app", "latest")
 
     assert (await desk.get("/repositories/acme%2Fteam%2fapp"))["name"] == "acme/team/app"
-    assert (await desk.get("/repositories/acme%2Fteam%2Fapp/-/tags"))["tags"] == ["latest"]
+    assert tag_names(await desk.get("/repositories/acme%2Fteam%2Fapp/-/tags")) == ["latest"]
 
 
 @pytest.mark.parametrize("name", ["Acme", "acme/", "acme//app", "acme/%00", "..", "acme%2F..%2Fx", "%ff"])
@@ -152,7 +159,7 @@ async def test_what_is_immutable_is_deleted_by_no_way(desk: Desk) -> None:
             await desk.call("DELETE", path)
     await desk.call("DELETE", "/repositories/acme/app/-/tags/latest")
 
-    assert (await desk.get("/repositories/acme/app/-/tags"))["tags"] == ["v1"]
+    assert tag_names(await desk.get("/repositories/acme/app/-/tags")) == ["v1"]
     await desk.call("PATCH", "/repositories/acme/app", {"immutable_tags": []})
     await desk.call("DELETE", "/repositories/acme/app")
 
@@ -162,8 +169,12 @@ async def test_tags_are_listed_in_pages(desk: Desk) -> None:
 
     first = await desk.get("/repositories/acme/app/-/tags", n="2")
 
-    assert first == {"tags": ["a", "b"], "next": "b"}
-    assert await desk.get("/repositories/acme/app/-/tags", last="b") == {"tags": ["c"], "next": None}
+    assert (tag_names(first), first["next"]) == (["a", "b"], "b")
+    assert first["tags"][0]["digest"].startswith("sha256:")
+    assert first["tags"][0]["media_type"] == OCI_MANIFEST
+    assert first["tags"][0]["updated_at"] is not None
+    last = await desk.get("/repositories/acme/app/-/tags", last="b")
+    assert (tag_names(last), last["next"]) == (["c"], None)
     with pytest.raises(ManifestUnknown):
         await desk.call("DELETE", "/repositories/acme/app/-/tags/ghost")
 
