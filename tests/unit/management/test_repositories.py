@@ -18,7 +18,7 @@ from registry.oci.errors import (
     Unauthenticated,
     Unknown,
 )
-from registry.oci.media_types import OCI_MANIFEST
+from registry.oci.media_types import OCI_INDEX
 from tests.unit.management.conftest import Desk
 
 GIBIBYTE = 2**30
@@ -171,7 +171,7 @@ async def test_tags_are_listed_in_pages(desk: Desk) -> None:
 
     assert (tag_names(first), first["next"]) == (["a", "b"], "b")
     assert first["tags"][0]["digest"].startswith("sha256:")
-    assert first["tags"][0]["media_type"] == OCI_MANIFEST
+    assert first["tags"][0]["media_type"] == OCI_INDEX
     assert first["tags"][0]["updated_at"] is not None
     last = await desk.get("/repositories/acme/app/-/tags", last="b")
     assert (tag_names(last), last["next"]) == (["c"], None)
