@@ -18,6 +18,10 @@ from conformance.results import LEVELS, Result, read_results, text_table
 HERE = Path(__file__).parent
 
 
+WITH_ACCOUNTS = {"CONFORMANCE_REGISTRY_ACCOUNTS": "yes"}
+"""In the environment of a run that starts its own Entrepot: see conftest.py."""
+
+
 def run_suite(url: str | None, *arguments: str, environment: Mapping[str, str] | None = None) -> list[Result]:
     """The results of the whole suite against `url`, or against an Entrepot of its own.
 
@@ -48,8 +52,9 @@ def main() -> int:
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument("--url", help="the registry to judge, http://host:port")
     judged.add_argument("--peer", choices=PEERS, help="start this program and judge it")
-    parser.add_argument("--username")
-    parser.add_argument("--password")
+    judged.add_argument("--accounts", action="store_true", help="an Entrepot of its own that has accounts")
+    parser.add_argument("--username", help="sign in to --url as")
+    parser.add_argument("--password", help="with this password")
     parser.add_argument("--namespace", help="what repository names begin with")
     parser.add_argument("--level", choices=LEVELS, action="append", help="only these; may be repeated")
     parser.add_argument("--write-failures", type=Path, metavar="FILE", help="keep the tests that fail")
@@ -59,6 +64,8 @@ def main() -> int:
         for name in ("username", "password", "namespace")
         if (value := getattr(options, name))
     }
+    if options.accounts:
+        environment |= WITH_ACCOUNTS
     arguments = ["-m", " or ".join(options.level)] if options.level else []
     if options.peer:
         with running(options.peer) as url:

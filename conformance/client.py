@@ -65,6 +65,12 @@ class Client:
         self.url = url.rstrip("/")
         self._authorization = authorization
 
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The header field that the last request went with, if somebody is signed in."""
+        header = self._authorization.header if self._authorization else None
+        return {"Authorization": header} if header else {}
+
     def absolute(self, target: str) -> str:
         """The URL of a path, or of a Location in either of its legal forms."""
         return urljoin(f"{self.url}/", target)
@@ -107,7 +113,8 @@ class Client:
         connection.close()
 
     def raw(self, message: bytes) -> bytes:
-        """Send these very bytes over TCP and read until the registry closes; for plain http:// only."""
+        """Send these very bytes over TCP and read until the registry closes; for plain http:// only. Whoever
+        is signed in has to stand in them: see `credentials`."""
         parts = urlsplit(self.url)
         assert parts.scheme == "http", "raw bytes can only be sent without TLS"
         answer = b""

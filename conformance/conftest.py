@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import accounts
 from conformance.authorization import Authorization
 from conformance.client import Client
 from conformance.repository import Repository
@@ -24,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--registry-url": "the registry to judge, http://host:port; by default an Entrepot of its own",
         "--registry-username": "sign in as",
         "--registry-password": "with this password",
+        "--registry-accounts": "`yes`: the Entrepot of its own has accounts, and its administrator signs in",
         "--registry-namespace": "what repository names begin with (default: conformance)",
         "--results-file": "write the results to this file, as JSON",
     }
@@ -66,22 +68,32 @@ def _description(item: pytest.Function) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def own_settings(pytestconfig: pytest.Config) -> dict[str, str]:
+    """The environment of every Entrepot that is started for this run."""
+    return accounts.ENVIRONMENT if pytestconfig.getoption("--registry-accounts") else {}
+
+
+@pytest.fixture(scope="session")
+def own_registry(own_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an Entrepot started for this run."""
-    running = start_registry(tmp_path_factory.mktemp("entrepot") / "data")
+    running = start_registry(tmp_path_factory.mktemp("entrepot") / "data", environment=own_settings)
     yield running.url
     assert running.stop() == 0
+
+
+def authorization(config: pytest.Config, url: str) -> Authorization | None:
+    """Whoever signs in, if anybody does."""
+    if config.getoption("--registry-accounts"):
+        return Authorization(accounts.USERNAME, accounts.personal_token(url))
+    username = config.getoption("--registry-username")
+    return Authorization(username, config.getoption("--registry-password") or "") if username else None
 
 
 @pytest.fixture(scope="session")
 def client(request: pytest.FixtureRequest) -> Client:
     """Speaks to the registry under test."""
-    username = request.config.getoption("--registry-username")
-    authorization = None
-    if username:
-        authorization = Authorization(username, request.config.getoption("--registry-password") or "")
     url = request.config.getoption("--registry-url") or request.getfixturevalue("own_registry")
-    return Client(url, authorization)
+    return Client(url, authorization(request.config, url))
 
 
 @pytest.fixture
@@ -94,20 +106,23 @@ def repository(client: Client, request: pytest.FixtureRequest) -> Repository:
 
 @pytest.fixture(scope="session")
 def undeletable_registry(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config,
+    own_settings: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
     """The URL of an Entrepot where nothing can be deleted."""
-    if request.config.getoption("--registry-url"):
+    if pytestconfig.getoption("--registry-url"):
         pytest.skip("needs a registry of the suite's own, where deletion is switched off")
     kinds = ("TAGS", "MANIFESTS", "BLOBS")
     running = start_registry(
         tmp_path_factory.mktemp("undeletable") / "data",
-        environment={f"ENTREPOT_DELETION__{kind}": "false" for kind in kinds},
+        environment={**own_settings, **{f"ENTREPOT_DELETION__{kind}": "false" for kind in kinds}},
     )
     yield running.url
     assert running.stop() == 0
 
 
 @pytest.fixture
-def repository_without_deletion(undeletable_registry: str) -> Repository:
-    return Repository(Client(undeletable_registry), f"conformance/{secrets.token_hex(6)}", complete=True)
+def repository_without_deletion(pytestconfig: pytest.Config, undeletable_registry: str) -> Repository:
+    client = Client(undeletable_registry, authorization(pytestconfig, undeletable_registry))
+    return Repository(client, f"conformance/{secrets.token_hex(6)}", complete=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
+from conformance import accounts
 from conformance.peers import PEERS, running
 from tests.support.server import start_registry
 
@@ -52,8 +53,9 @@ class OfficialResults:
         return not self.failed_rows and not self.problems
 
 
-def run_official(url: str) -> OfficialResults:
-    """Run the program against the registry at `url`. Raises OfficialSuiteError."""
+def run_official(url: str, username: str = "", password: str = "") -> OfficialResults:
+    """Run the program against the registry at `url`, signed in if there is a user name. Raises
+    OfficialSuiteError."""
     program = shutil.which("conformance")
     if program is None:
         raise OfficialSuiteError(f"there is no program `conformance` on the PATH: {INSTALL}")
@@ -75,6 +77,7 @@ def run_official(url: str) -> OfficialResults:
                 "OCI_VERSION": "dev",
                 "OCI_DATA_SPARSE": "true",
                 "OCI_RESULTS_DIR": folder,
+                **({"OCI_USERNAME": username, "OCI_PASSWORD": password} if username else {}),
             },
         )
         try:
@@ -118,10 +121,12 @@ def _section(text: str, name: str) -> dict[str, str]:
 
 
 @contextmanager
-def sparse_entrepot() -> Iterator[str]:
-    """The URL of an Entrepot that accepts sparse indexes, as the suite's own continuous runs demand."""
+def sparse_entrepot(**settings: str) -> Iterator[str]:
+    """The URL of an Entrepot that accepts sparse indexes, as the suite's own continuous runs demand, with
+    these settings in its environment."""
     with tempfile.TemporaryDirectory(prefix="official-") as folder:
-        own = start_registry(Path(folder) / "data", environment={"ENTREPOT_MANIFESTS__SPARSE": "true"})
+        environment = {"ENTREPOT_MANIFESTS__SPARSE": "true", **settings}
+        own = start_registry(Path(folder) / "data", environment=environment)
         try:
             yield own.url
         finally:
@@ -146,10 +151,20 @@ def main() -> int:
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument("--url", help="judge this registry; by default an Entrepot of its own is started")
     judged.add_argument("--peer", choices=PEERS, help="start this program and judge it")
+    judged.add_argument("--accounts", action="store_true", help="an Entrepot of its own that has accounts")
+    parser.add_argument("--username", default="", help="sign in to --url as")
+    parser.add_argument(
+        "--password",
+        default=os.environ.get("CONFORMANCE_REGISTRY_PASSWORD", ""),
+        help="with this password [CONFORMANCE_REGISTRY_PASSWORD]",
+    )
     options = parser.parse_args()
     try:
         if options.url:
-            results = run_official(options.url)
+            results = run_official(options.url, options.username, options.password)
+        elif options.accounts:
+            with sparse_entrepot(**accounts.ENVIRONMENT) as url:
+                results = run_official(url, accounts.USERNAME, accounts.personal_token(url))
         elif options.peer:
             with running(options.peer) as url:
                 results = run_official(url)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import accounts
 from conformance.official import INSTALL, OfficialSuiteError, read_official, run_official, sparse_entrepot
 from conformance.peers import running
 from tests.support.tools import tool
@@ -43,6 +44,16 @@ def left(folder: Path, yaml: str = "Pass", junit: str = "passed") -> Path:
 def test_entrepot_passes_the_official_suite() -> None:
     with sparse_entrepot() as url:
         results = run_official(url)
+    assert len(results.rows) >= 52
+    assert results.failed_rows == []
+    assert results.problems == {}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("program")
+def test_entrepot_with_accounts_passes_the_official_suite() -> None:
+    with sparse_entrepot(**accounts.ENVIRONMENT) as url:
+        results = run_official(url, accounts.USERNAME, accounts.personal_token(url))
     assert len(results.rows) >= 52
     assert results.failed_rows == []
     assert results.problems == {}
