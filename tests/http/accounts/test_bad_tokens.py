@@ -121,7 +121,7 @@ async def test_each_leaves_a_row_in_the_audit(workshop: Workshop) -> None:
 
     rows = await workshop.house.audit(action="sign-in", result="refused")
 
-    assert len({row["request_id"] for row in rows}) == len(whats)
+    assert len(rows) == len(whats)
     for row in rows:
         assert row["actor"] == "anonymous", "what a bad token says of its owner is not to be believed"
         assert row["address"] == "127.0.0.1"
