@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from auth.patterns import RepositoryPattern
+from auth.roles import Action, Role
 from registry.config import ConfigError
 from registry.config_sources import known_keys, load
 from tests.architecture.pages import (
@@ -115,6 +117,30 @@ def test_the_tables_of_commands_have_each_of_them() -> None:
         max((words for words in leaves if tuple(row.split()[: len(words)]) == words), key=len) for row in rows
     }
     assert leaves - told == set()
+
+
+def rows_below(page: str, titles: str) -> list[list[str]]:
+    """The cells of the table that begins with a line of these titles."""
+    lines = page[page.index(titles) :].splitlines()
+    table = lines[2 : next(number for number, line in enumerate(lines) if not line.startswith("|"))]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def test_the_table_of_roles_is_right() -> None:
+    page = (ROOT / "docs" / "accounts.md").read_text()
+    rows = rows_below(page, f"| role | {' | '.join(Action)} |")
+    told = {role.strip("`"): [cell == "yes" for cell in cells] for role, *cells in rows}
+    assert told == {role: [action in role.actions for action in Action] for role in Role}
+
+
+def test_the_table_of_patterns_is_right() -> None:
+    page = (ROOT / "docs" / "accounts.md").read_text()
+    rows = rows_below(page, "| pattern | matches | and not |")
+    assert len(rows) > 5
+    for pattern, matched, others in rows:
+        matches = RepositoryPattern.parse(pattern.strip("`")).matches
+        assert all(map(matches, re.findall("`(.+?)`", matched))), pattern
+        assert not any(map(matches, re.findall("`(.+?)`", others))), pattern
 
 
 PAGE = """
