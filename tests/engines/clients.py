@@ -89,8 +89,8 @@ class Client:
             raise ClientFailed(done.args, f"{done.stdout}\n{done.stderr}")
         return done.stdout
 
-    def refused(self, *arguments: str | Path) -> str:
+    def refused(self, *arguments: str | Path, standard_input: bytes | None = None) -> str:
         """All the program said when it failed, which it has to."""
-        done = self.run(*arguments)
+        done = self.run(*arguments, standard_input=standard_input)
         assert done.returncode != 0, f"{done.args} should have failed\n{done.stdout}\n{done.stderr}"
         return done.stdout + done.stderr

@@ -5,15 +5,18 @@ import json
 import os
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from gzip import decompress
 from pathlib import Path
 
 import pytest
 
+from tests.engines.buildkit import with_buildkit
 from tests.engines.clients import ClientFailed
 from tests.engines.containers import PLAIN
 from tests.engines.docker import Engine
 from tests.engines.guarded import GOOD, REFUSED, Guarded, Login
 from tests.engines.guests import GUESTS, Docker, Guest, Mounting
+from tests.engines.images import make_image, tar
 from tests.engines.recorder import Recording, recorded
 
 Arrive = Callable[[], Guest]
@@ -142,6 +145,27 @@ def test_copy_of_a_private_repository_mounts_the_layers(
     assert guarded.remote.image(second) == image
     assert recording.mounted(second) >= {layer.digest for layer in image.layers}
     assert recording.uploaded(second) <= len(image.config.data)
+
+
+@pytest.mark.parametrize("login", GOOD)
+def test_buildkit_builds_on_a_private_image(
+    docker_classic: Engine, guarded: Guarded, repository: str, folder: Path, login: str
+) -> None:
+    """It asks for tokens itself, through the command that has the credentials."""
+    base = make_image()
+    guarded.remote.put(repository, base)
+    guest = Docker(guarded, folder, docker_classic)
+    buildkit = with_buildkit(guest.client)
+    name = f"{repository}/built"
+    dockerfile = f"FROM {guest.name(repository)}\nLABEL built=yes\n".encode()
+    build = ("build", "--tag", name, "-")
+    context = tar({"Dockerfile": dockerfile})
+    assert "authorization failed" in buildkit.refused(*build, standard_input=context)
+    guest.sign_in(guarded.logins[login])
+    buildkit(*build, standard_input=context)
+    _, layers = guest.engine.saved(name, folder)
+    assert layers == [decompress(layer.data) for layer in base.layers]
+    guest.client("rmi", name)
 
 
 def test_docker_with_containerd_s_store(
