@@ -12,15 +12,18 @@ from registry.api.connection import ConnectionServer
 from registry.api.errors import refuse
 from registry.api.file_replies import FileSender
 from registry.api.handler import Handler
+from registry.api.health import HealthRoutes
 from registry.api.lists import ListRoutes
 from registry.api.management import ManagementRoutes
 from registry.api.manifests import ManifestRoutes
 from registry.api.origin import Origins
+from registry.api.paths import ALIVE_PATH, READY_PATH
 from registry.api.routes import route_table
 from registry.api.tokens import TokenRoutes
 from registry.api.uploads import UploadRoutes
 from registry.composition import Composition
 from registry.config import Settings
+from registry.services.health import Health
 from registry.services.housekeeping import Housekeeping
 from registry.services.referrers import Referrers
 from registry.services.tags import Tags
@@ -56,6 +59,8 @@ class Registry:
             if settings.open
             else TokenRoutes(accounts.sign_in, accounts.tokens, accounts.keys, settings.auth.service)
         )
+        self._ending = False
+        self._health = Health(services.index, services.driver)
         routes = route_table(
             ManifestRoutes(
                 manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
@@ -65,6 +70,7 @@ class Registry:
             lists,
             tokens,
             ManagementRoutes(services.management, accounts.access, accounts.epoch),
+            HealthRoutes(self._health, lambda: self._ending),
         )
         origins = Origins(
             settings.server.external_url,
@@ -81,7 +87,11 @@ class Registry:
             idle_seconds=settings.server.idle_seconds,
             keepalive_timeout=settings.server.keepalive_seconds,
             access_log=access_log if settings.log.access else None,
-            access_log_class=partial(AccessLogger, client_of=lambda request: origins.of(request).client),
+            access_log_class=partial(
+                AccessLogger,
+                client_of=lambda request: origins.of(request).client,
+                probes=(ALIVE_PATH, READY_PATH),
+            ),
             auto_decompress=False,  # a digest is one of the bytes that were sent
             max_line_size=16 * 1024,  # ten tags of 128 characters and a long name
             max_field_size=32 * 1024,  # tokens
@@ -105,9 +115,14 @@ class Registry:
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
         ]
 
+    def announce_end(self) -> None:
+        """From now on say that requests should go elsewhere; they are answered all the same."""
+        self._ending = True
+
     async def drain(self) -> None:
         """Let requests that are under way finish, for as long as is set. Call it when no listening socket
         is left."""
+        self.announce_end()
         self.server.begin_draining()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_seconds):
@@ -129,6 +144,7 @@ class Registry:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._health.close()
         await self._housekeeping.finish()
         self._threads.shutdown()
         await self._services.close()

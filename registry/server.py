@@ -93,7 +93,7 @@ class Supervised(BaseApplication):  # type: ignore[misc]
             "bind": [f"fd://{opened.detach()}" for opened in self._sockets],
             "workers": server.workers,
             "worker_class": RegistryWorker,
-            "graceful_timeout": int(server.drain_seconds) + 15,
+            "graceful_timeout": int(server.notice_seconds + server.drain_seconds) + 15,
             "timeout": STUCK_AFTER,
             "proc_name": "entrepot",
             "loglevel": "warning",
@@ -148,7 +148,8 @@ class RegistryWorker(Worker):  # type: ignore[misc]
         self.booted = True
         try:
             await self._beat(ended)
-            await asyncio.sleep(QUEUED_GRACE)
+            registry.announce_end()
+            await asyncio.sleep(max(QUEUED_GRACE, settings.server.notice_seconds))
             server.close()
             await registry.drain()
         finally:

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,20 @@ class AccessLogger(AbstractAccessLogger):
     """A line for each request: who, what, how it ended, bytes sent and seconds taken.
 
     No header and no query is logged: they may hold secrets. `client_of` tells the address of a client.
+    `probes` are paths that are asked for every few seconds: what is well there is for level debug.
     """
 
     def __init__(
-        self, logger: logging.Logger, log_format: str, *, client_of: Callable[[web.BaseRequest], str]
+        self,
+        logger: logging.Logger,
+        log_format: str,
+        *,
+        client_of: Callable[[web.BaseRequest], str],
+        probes: Container[str] = (),
     ) -> None:
         super().__init__(logger, log_format)
         self._client_of = client_of
+        self._probes = probes
 
     def log(self, request: web.BaseRequest, response: Any, time: float) -> None:
         fields = {
@@ -75,7 +82,9 @@ class AccessLogger(AbstractAccessLogger):
         }
         if REQUEST_ID in request:
             fields["request_id"] = request[REQUEST_ID]
-        self.logger.info(
+        is_routine = fields["path"] in self._probes and response.status == 200
+        self.logger.log(
+            logging.DEBUG if is_routine else logging.INFO,
             "%s %s %s %s %d %d %.3fs %s",
             fields["client"],
             fields["principal"],

@@ -22,10 +22,14 @@ BASE = Path("base")
 CATALOG = Path("catalog")
 TOKEN = Path("token")
 KEYS = Path("keys")
+ALIVE = Path("alive")
+READY = Path("ready")
 
 TOKEN_PATH = "/v2/token"  # noqa: S105 - below /v2/, so that a proxy which forwards that forwards this, too
 KEYS_PATHS = ("/v2/token/keys", "/.well-known/jwks.json")
 API_PATH = "/api/v1/"
+ALIVE_PATH = "/healthz"
+READY_PATH = "/readyz"
 
 
 def parse_path(path: str) -> Path:
@@ -37,6 +41,10 @@ def parse_path(path: str) -> Path:
             return BASE
         if path in KEYS_PATHS:
             return KEYS
+        if path == ALIVE_PATH:
+            return ALIVE
+        if path == READY_PATH:
+            return READY
         raise NoSuchPath("the registry's API is below /v2/, the one for its management below /api/v1/")
     if path == "/v2/":
         return BASE

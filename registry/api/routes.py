@@ -6,6 +6,7 @@ from enum import Enum
 
 from auth.roles import Action
 from registry.api.blobs import BlobRoutes
+from registry.api.health import HealthRoutes
 from registry.api.lists import ListRoutes
 from registry.api.management import ManagementRoutes
 from registry.api.manifests import ManifestRoutes
@@ -48,6 +49,7 @@ def route_table(
     lists: ListRoutes,
     tokens: TokenRoutes | None,
     management: ManagementRoutes,
+    health: HealthRoutes,
 ) -> Routes:
     """Routes by kind of path, then by method. `tokens`: None where there are no accounts.
 
@@ -74,6 +76,10 @@ def route_table(
         Route("upload", "PUT", push, uploads.finish),
         Route("upload", "DELETE", push, uploads.cancel),
         *(Route("api", method, Needs.NOTHING, management) for method in management.methods),
+        Route("alive", "GET", Needs.NOTHING, health.alive),
+        Route("alive", "HEAD", Needs.NOTHING, health.alive),
+        Route("ready", "GET", Needs.NOTHING, health.ready),
+        Route("ready", "HEAD", Needs.NOTHING, health.ready),
     ]
     if tokens is not None:
         routes += [

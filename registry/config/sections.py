@@ -50,6 +50,12 @@ class ServerSettings(Section):
     drain_seconds: float = Field(
         30, ge=0, allow_inf_nan=False, description="how long running requests may take to finish at the end"
     )
+    notice_seconds: float = Field(
+        0,
+        ge=0,
+        allow_inf_nan=False,
+        description="how long /readyz says no at the end, before nobody is accepted any more",
+    )
     header_seconds: Seconds = Field(15, description="how long a client may take to send its headers")
     idle_seconds: Seconds = Field(60, description="how long a body may stand still")
     keepalive_seconds: Seconds = Field(75, description="how long an idle connection is kept")

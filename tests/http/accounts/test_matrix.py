@@ -90,6 +90,7 @@ ELSEWHERE = {
         ("api", method): "test_matrix_management"
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
     },
+    **{(kind, method): "test_health" for kind in ("alive", "ready") for method in ("GET", "HEAD")},
 }
 """Routes that look at credentials themselves, with the module that tells what they do with them."""
 
