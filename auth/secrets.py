@@ -15,7 +15,9 @@ class SecretKind(StrEnum):
 
 
 # The prefix is for scanners that look for secrets in sources and logs; 43 characters are 32 random bytes.
-_GRAMMAR = re.compile(rf"entrepot_({'|'.join(SecretKind)})_[A-Za-z0-9_-]{{43}}")
+_RANDOM = "[A-Za-z0-9_-]{43}"
+_GRAMMAR = re.compile(rf"entrepot_({'|'.join(SecretKind)})_{_RANDOM}")
+_WITHIN = re.compile(rf"(entrepot_[a-z]+_){_RANDOM}|(eyJ[A-Za-z0-9_-]+\.eyJ[A-Za-z0-9_-]+\.)[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,8 @@ def kind_of(text: str) -> SecretKind | None:
     """The kind of secret that a text has the form of. That it exists is for the index to say."""
     matched = _GRAMMAR.fullmatch(text)
     return SecretKind(matched[1]) if matched else None
+
+
+def redacted(text: str) -> str:
+    """The text without what makes our secrets and signed tokens in it of use."""
+    return _WITHIN.sub(r"\1\2...", text)

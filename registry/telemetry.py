@@ -12,12 +12,15 @@ from typing import Any
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from auth.secrets import redacted
+
 audit_log = logging.getLogger("entrepot.audit")
 access_log = logging.getLogger("entrepot.access")
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-11-01T12:00:00Z INFO registry.server: text`, in UTC."""
+    """`2026-11-01T12:00:00Z INFO registry.server: text`, in UTC. A secret that somebody put into a path, say,
+    is not repeated."""
 
     converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%SZ"
@@ -25,6 +28,9 @@ class TextFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 class JsonFormatter(TextFormatter):
@@ -42,7 +48,7 @@ class JsonFormatter(TextFormatter):
                 line[field] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return redacted(json.dumps(line))
 
 
 PRINCIPAL = web.RequestKey("principal", str)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from auth.actor import Actor
+from auth.secrets import redacted
 from registry.index import Connection, Index, audit
 from registry.index.audit import AuditRow
 
@@ -109,7 +110,8 @@ class Audit:
 def entry(
     actor: Actor, action: str, target: str | None, result: str, detail: Mapping[str, object] | None
 ) -> AuditRow:
-    """A row that has no id yet."""
+    """A row that has no id yet. A target may come from a path, where somebody may have put a secret."""
+    target = target if target is None else redacted(target)
     return AuditRow(
         0, time.time(), actor.request_id, actor.principal, actor.address, action, target, result, detail or {}
     )

@@ -61,7 +61,10 @@ class SignIn:
             found = self._federation.sign_in(password)
         else:
             found = self._by_password(name, password, actor.address)
-        return await self._audited(found, actor._replace(principal=f"user:{name}"[:255]))
+        known = name.lower()
+        if is_name(known):  # what is none may be a password that went into the wrong field
+            actor = actor._replace(principal=f"user:{known}")
+        return await self._audited(found, actor)
 
     async def sign_in_by_job_token(self, token: str, actor: Actor) -> Identity:
         """The job that an OIDC issuer's token is of. Raises as `sign_in` does."""
@@ -120,9 +123,7 @@ class SignIn:
             )
         identity = await self._of_secret(secret, address)
         if identity.principal.name != name.lower():
-            raise Unauthenticated(
-                f"this token does not belong to {name[:100]!r}: give its owner's name with it"
-            )
+            raise Unauthenticated("this token belongs to somebody else: give its owner's name with it")
         return identity
 
     async def _by_refresh_token(self, secret: str, address: str) -> Identity:

@@ -3,7 +3,7 @@ import hashlib
 import pytest
 
 from auth.jws import looks_like_jwt
-from auth.secrets import SecretKind, hash_secret, kind_of, new_secret
+from auth.secrets import SecretKind, hash_secret, kind_of, new_secret, redacted
 
 
 @pytest.mark.parametrize("kind", SecretKind)
@@ -38,3 +38,23 @@ def test_what_is_no_secret() -> None:
     ):
         assert kind_of(other) is None
         assert hash_secret(other) != hash_secret(text)
+
+
+@pytest.mark.parametrize("kind", SecretKind)
+def test_a_secret_within_a_text_is_not_repeated(kind: SecretKind) -> None:
+    secret = new_secret(kind).text
+
+    for text in (secret, f"GET /v2/{secret}/tags/list", f'{{"path": "/{secret}x"}}', 2 * f"{secret} "):
+        assert secret not in redacted(text)
+        assert f"entrepot_{kind}_..." in redacted(text), "what it was can still be seen"
+
+
+def test_a_signed_token_within_a_text_loses_its_signature() -> None:
+    assert redacted("a eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.c2lnbmF0dXJl b") == (
+        "a eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ4In0.... b"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "acme/app", "entrepot_robot_short", "eyJ.a.b", "sha256:" + 64 * "0"])
+def test_any_other_text_stays(text: str) -> None:
+    assert redacted(text) == text
