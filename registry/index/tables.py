@@ -183,6 +183,7 @@ users = Table(
     metadata,
     Column("principal_id", ForeignKey("principals.id", ondelete="CASCADE"), primary_key=True),
     Column("password_hash", Text, comment="null: no password of ours lets this user in"),
+    Column("password_set_at", Double, comment="what was got with an older one does not count"),
     Column("source", String(16), nullable=False, comment="local or ldap"),
     Column("signed_in_at", Double),
     Column("checked_at", Double, comment="when the directory was last asked"),

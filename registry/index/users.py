@@ -15,17 +15,24 @@ from registry.index.tables import principals, users
 
 class UserRow(NamedTuple):
     """A user. `source` is local or ldap; without a `password_hash` no password of ours lets him in;
-    `checked_at` is when the directory was last asked about him."""
+    `checked_at` is when the directory was last asked about him; `password_set_at` when he last got another
+    password than his first."""
 
     principal: PrincipalRow
     password_hash: str | None
     source: str
     signed_in_at: float | None
     checked_at: float | None
+    password_set_at: float | None
 
 
 USERS = select(
-    *PRINCIPAL, users.c.password_hash, users.c.source, users.c.signed_in_at, users.c.checked_at
+    *PRINCIPAL,
+    users.c.password_hash,
+    users.c.source,
+    users.c.signed_in_at,
+    users.c.checked_at,
+    users.c.password_set_at,
 ).join(users, users.c.principal_id == principals.c.id)
 
 FIND = Statement(
@@ -38,7 +45,9 @@ CREATE = Statement(insert(users))
 
 HERE = users.c.principal_id == bindparam("wanted")
 
-SET_PASSWORD = Statement(update(users).where(HERE).values(password_hash=bindparam("new")))
+SET_PASSWORD = Statement(
+    update(users).where(HERE).values(password_hash=bindparam("new"), password_set_at=bindparam("time"))
+)
 
 RENEW_HASH = Statement(
     update(users)
@@ -100,9 +109,9 @@ def page(
     return [user_row(tuple(row)) for row in connection.execute(statement)]
 
 
-def set_password(connection: Connection, id: int, password_hash: str | None) -> bool:
+def set_password(connection: Connection, id: int, password_hash: str | None, at: float) -> bool:
     """Give a user another password, or none. False: there is no such user."""
-    changed = SET_PASSWORD.run(connection, {"wanted": id, "new": password_hash}) > 0
+    changed = SET_PASSWORD.run(connection, {"wanted": id, "new": password_hash, "time": at}) > 0
     if changed:
         access.bump(connection)
     return changed

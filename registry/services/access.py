@@ -293,7 +293,12 @@ class Access:
             return await self._index.read(partial(of_rules, subject=subject, rule_ids=claims.rules))
         if claims.principal_id is None:
             return NOBODY.identity
-        query = partial(of_token, principal_id=claims.principal_id, credential_id=claims.credential_id)
+        query = partial(
+            of_token,
+            principal_id=claims.principal_id,
+            credential_id=claims.credential_id,
+            issued_at=claims.issued_at,
+        )
         return await self._index.read(query)
 
     async def _note_refusal(

@@ -11,6 +11,8 @@ from registry.oci.errors import Unauthenticated, Unavailable
 CHECK_SECONDS = 300
 """How old the directory's word on somebody may be who signs in with a token and not with his password."""
 
+NOT_NOW = "the directory can't be asked now; the registry's log tells why"
+
 
 class DirectoryUsers:
     """What the directory says, written into the index: users, and who is in which group."""
@@ -26,7 +28,7 @@ class DirectoryUsers:
         try:
             found = await self._directory.sign_in(name, password)
         except DirectoryUnavailable as error:
-            raise Unavailable(f"the directory can't be asked now: {error}") from error
+            raise Unavailable(NOT_NOW) from error
         if found is None:
             return None
         row = await self._index.write(partial(enter, found=found, now=time.time()))
@@ -42,7 +44,7 @@ class DirectoryUsers:
         try:
             found = await self._directory.look_up(row.principal.name)
         except DirectoryUnavailable as error:
-            raise Unavailable(f"the directory can't be asked now: {error}") from error
+            raise Unavailable(NOT_NOW) from error
         if found is None:
             raise Unauthenticated("the directory does not know this user any more", problem="invalid_token")
         await self._index.write(partial(enter, found=found, now=now))

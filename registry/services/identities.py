@@ -7,7 +7,7 @@ from auth.grants import Grant
 from auth.identity import Identity
 from auth.limits import UNLIMITED, Limits
 from auth.principals import Kind, Principal
-from registry.index import Connection, credentials, grants, principals, trust_rules
+from registry.index import Connection, credentials, grants, principals, trust_rules, users
 from registry.index.credentials import CredentialRow
 from registry.index.trust_rules import TrustRuleRow
 from registry.oci.errors import Unauthenticated
@@ -28,8 +28,10 @@ def of_principal(connection: Connection, principal_id: int, credential: Credenti
     return Identity(principal, tuple(granted), tuple(groups), limits, principal_id, credential_id)
 
 
-def of_token(connection: Connection, principal_id: int, credential_id: int | None) -> Identity:
-    """Whoever a registry token was given to, if he and the credential he had used are still good.
+def of_token(
+    connection: Connection, principal_id: int, credential_id: int | None, issued_at: int
+) -> Identity:
+    """Whoever a registry token was given to at a time, if he and what he had signed in with are still good.
 
     Raises Unauthenticated.
     """
@@ -37,6 +39,10 @@ def of_token(connection: Connection, principal_id: int, credential_id: int | Non
     if credential_id is not None:
         credential = credentials.get(connection, credential_id)
         check_credential(credential)
+    else:
+        user = users.get(connection, principal_id)
+        if user is not None and issued_at < int(user.password_set_at or 0):
+            raise Unauthenticated("this token was got with a former password", problem="invalid_token")
     return of_principal(connection, principal_id, credential)
 
 

@@ -102,7 +102,8 @@ class Repositories:
             repository_id = repositories.ensure(connection, name, now)
             repositories.configure(connection, repository_id, values | {"updated_at": now})
 
-        await self._changes.make(change, actor, Event("repository.configure", name, values))
+        events = [Event("repository.configure", name, values)] if values else []
+        await self._changes.make(change, actor, *events)
 
     async def remove(self, name: RepositoryName, actor: Actor) -> None:
         """With its tags, manifests, history and settings; the bytes are collected later.

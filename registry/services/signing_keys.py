@@ -13,7 +13,7 @@ from auth.actor import Actor
 from auth.keys import PublicKey, SigningKey
 from registry.index import Connection, Index, signing_keys
 from registry.index.signing_keys import SigningKeyRow
-from registry.services.audit import Audit
+from registry.services.audit import Audit, AuditRow
 
 __all__ = ["SigningKeyRow", "SigningKeys"]
 
@@ -48,8 +48,8 @@ class SigningKeys:
         """The key to sign with now. Makes the first one."""
         if self._fixed:
             return self._fixed[0]
-        if not self._rows:
-            await self._load()
+        if not self._rows or time.monotonic() - self._looked_at > LOOK_AGAIN_SECONDS:
+            await self._load()  # another process may have dropped the key
         if not self._rows:
             await self._index.write(partial(add_first, key=SigningKey.generate(self._algorithm)))
             await self._load()
@@ -96,7 +96,7 @@ class SigningKeys:
         new = SigningKey.generate(self._algorithm)
         now = time.time()
 
-        def change(connection: Connection) -> object:
+        def change(connection: Connection) -> AuditRow:
             for row in signing_keys.all_keys(connection):
                 if at_once:
                     signing_keys.remove(connection, row.kid)
@@ -107,7 +107,7 @@ class SigningKeys:
             return self._audit.record(connection, actor, "key.rotate", new.kid, {"at_once": at_once})
 
         row = await self._index.write(change)
-        self._audit.tell(row)  # type: ignore[arg-type]
+        self._audit.tell(row)
         await self._load()
         return new.kid
 

@@ -106,7 +106,7 @@ class Users:
             row = find(connection, name)
             if row.source != LOCAL:
                 raise Conflict(f"the password of {name} is the directory's: change it there")
-            users.set_password(connection, row.principal.id, hashed)
+            users.set_password(connection, row.principal.id, hashed, time.time())
             for credential in credentials.of_principal(connection, row.principal.id):
                 if credential.kind == SecretKind.REFRESH and credential.parent_id is None:
                     credentials.remove(connection, credential.id)

@@ -13,6 +13,7 @@ MODULES = (
     "registry.services.identities",
     "registry.services.registry_tokens",
     "registry.services.directory_users",
+    "registry.services.accounts.users",
     "auth.jws",
 )
 """Those that look at a clock to tell whether something still counts."""

@@ -94,7 +94,7 @@ MOVING: dict[str, Change] = {
     "trust_rules.remove": lambda c, w: trust_rules.remove(c, w.rule),
     "trust_rules.set_disabled": lambda c, w: trust_rules.set_disabled(c, w.rule, True),
     "users.create": lambda c, w: users.create(c, "bob", None, "local", "", 1.0, rows.BY),
-    "users.set_password": lambda c, w: users.set_password(c, w.alice, "newer"),
+    "users.set_password": lambda c, w: users.set_password(c, w.alice, "newer", 1.0),
 }
 """What alters rights."""
 
@@ -131,7 +131,7 @@ WITHOUT_EFFECT: dict[str, Change] = {
     "signing_keys.remove_retired": lambda c, w: signing_keys.remove_retired(c, 1.0),
     "signing_keys.retire": lambda c, w: signing_keys.retire(c, "old", 9.0),
     "users.create": lambda c, w: users.create(c, "alice", None, "local", "", 1.0, rows.BY),
-    "users.set_password": lambda c, w: users.set_password(c, w.robot, "a robot has none"),
+    "users.set_password": lambda c, w: users.set_password(c, w.robot, "a robot has none", 1.0),
 }
 """What would alter rights, but finds nothing to do: directories say the same thing at every sign-in."""
 

@@ -22,7 +22,7 @@ async def test_a_user_is_found_as_it_was_entered(index: Index) -> None:
     row = await index.read(lambda connection: users.find(connection, "alice"))
 
     principal = principals.PrincipalRow(id, Kind.USER, "alice", "Alice of Acme", False, 7.5, "user:admin")
-    assert row == users.UserRow(principal, "a hash", "local", None, None)
+    assert row == users.UserRow(principal, "a hash", "local", None, None, None)
     assert row.principal.disabled is False, "and not 0, which SQLite has for it"
     assert await index.read(lambda connection: users.get(connection, id)) == row
     assert await index.read(lambda connection: principals.get(connection, id)) == principal
@@ -165,19 +165,19 @@ async def test_what_is_changed_of_a_user(index: Index) -> None:
         assert principals.set_disabled(connection, id, True)
         assert not principals.set_disabled(connection, id, True), "it is so already"
         assert principals.describe(connection, id, "on leave")
-        assert users.set_password(connection, id, "newer")
+        assert users.set_password(connection, id, "newer", 70.0)
         users.note_sign_in(connection, {id: 50.0})
         users.note_sign_in(connection, {id: 40.0})
         users.note_check(connection, id, 60.0)
         row = users.find(connection, "alice")
         assert row is not None
         assert (row.principal.disabled, row.principal.description) == (True, "on leave")
-        assert row[1:] == ("newer", "local", 50.0, 60.0), "an older sign-in does not undo a newer one"
+        assert row[1:] == ("newer", "local", 50.0, 60.0, 70.0), "an older sign-in does not undo a newer one"
         assert principals.set_disabled(connection, id, False)
         for changed in (
             principals.set_disabled(connection, id + 1, True),
             principals.describe(connection, id + 1, ""),
-            users.set_password(connection, id + 1, "x"),
+            users.set_password(connection, id + 1, "x", 70.0),
         ):
             assert not changed, "there is no such principal"
 

@@ -84,6 +84,7 @@ def _create_principals() -> None:
         "users",
         sa.Column("principal_id", Identity, nullable=False),
         sa.Column("password_hash", sa.Text, comment="null: no password of ours lets this user in"),
+        sa.Column("password_set_at", sa.Double, comment="what was got with an older one does not count"),
         sa.Column("source", sa.String(16), nullable=False, comment="local or ldap"),
         sa.Column("signed_in_at", sa.Double),
         sa.Column("checked_at", sa.Double, comment="when the directory was last asked"),
