@@ -1,5 +1,6 @@
 """The OpenAPI document of the management API, made from its operations (OpenAPI 3.1)."""
 
+import asyncio
 import re
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -70,7 +71,7 @@ def with_document(operations: Sequence[Operation]) -> Sequence[Operation]:
 
     async def run(_call: Call) -> Document:
         if not made:  # only now: the command line hardly ever asks
-            made.append(Document(openapi(everything)))
+            made.append(Document(await asyncio.to_thread(openapi, everything)))  # it reads files
         return made[0]
 
     own = Operation("openapi", "GET", "/openapi.json", "This document", Needs.NOTHING, run, answer=Document)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-import registry.app
+import registry.composition
 from auth.roles import Action
 from registry.management.assembly import management
 from registry.management.management import Management
@@ -32,7 +32,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Management]:
         found.append(management(*parts))  # type: ignore[arg-type]
         return found[-1]
 
-    monkeypatch.setattr(registry.app, "management", spy)
+    monkeypatch.setattr(registry.composition, "management", spy)
     return found
 
 
