@@ -61,8 +61,7 @@ class SignIn:
             found = self._federation.sign_in(password)
         else:
             found = self._by_password(name, password, actor.address)
-        known = name.lower()
-        if is_name(known):  # what is none may be a password that went into the wrong field
+        if known := account_name(name):
             actor = actor._replace(principal=f"user:{known}")
         return await self._audited(found, actor)
 
@@ -147,9 +146,7 @@ class SignIn:
         return identity
 
     async def _by_password(self, name: str, password: str, address: str) -> Identity:
-        name = name.lower()
-        if not is_name(name):
-            name = ""  # nobody is called so; all else goes its way
+        name = account_name(name)  # nobody is called ""; all else goes its way
         lock = self._checking.setdefault(name, asyncio.Lock())
         async with lock:  # one try at a time: else many at once would all be the first ones
             user = await self._by_own_password(name, password, (f"account:{name}", f"address:{address}"))
@@ -194,6 +191,13 @@ class SignIn:
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+def account_name(name: str) -> str:
+    """The name as accounts have it, to be written down; empty for what is none, since that may be a secret
+    that went into the wrong field."""
+    lowered = name.lower()
+    return lowered if is_name(lowered) and kind_of(name) is None else ""
 
 
 def note_failures(connection: Connection, keys: Sequence[str], now: float) -> None:

@@ -86,6 +86,7 @@ class Search:
                 index.close()
 
     def finds(self, text: str) -> set[str]:
-        """The places where a text stands, in any of its forms."""
-        places = self.places()
-        return {place for form in forms_of(text) for place, content in places.items() if form in content}
+        """The places where a text stands, in any of its forms, in capitals or not."""
+        places = {place: content.lower() for place, content in self.places().items()}
+        forms = {form.lower() for form in forms_of(text)}
+        return {place for form in forms for place, content in places.items() if form in content}

@@ -139,6 +139,16 @@ async def test_no_secret_is_found_where_it_does_not_belong(
         assert not search.finds(secret), what
 
 
+async def test_a_secret_that_could_be_a_name_is_none(house: Household, search: Search) -> None:
+    """In lower case it is written as names are."""
+    secret = "entrepot_robot_" + 43 * "A"
+    for fields in (basic(secret, "wrong"), basic(secret, secret)):
+        assert search.heard(await house.client.get("/v2/", fields)).status == 401
+    await house.audit()
+
+    assert not search.finds(secret)
+
+
 async def test_the_search_finds_what_is_there(house: Household, search: Search) -> None:
     """Or the tests beside it would show nothing."""
     await house.user("canary-bird", password=CANARY)
