@@ -1,11 +1,11 @@
 """Jobs that sign in with the token of their own OIDC issuer, and the rules that trust them."""
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from auth import wildcards
 from auth.jws import TokenInvalid as IdentityTokenInvalid
 from auth.jws import (
     audiences,
@@ -168,17 +168,7 @@ def _equal(wanted: str, value: object) -> bool:
         value = "true" if value else "false"
     elif isinstance(value, int):
         value = str(value)
-    return isinstance(value, str) and _expression(wanted).fullmatch(value) is not None
-
-
-def _expression(wanted: str) -> re.Pattern[str]:
-    first, *rest = map(re.escape, wanted.split("*"))
-    if not rest:
-        return re.compile(first)
-    *middle, last = rest
-    # Atomic groups, so that a text is never read twice: the first place where a part fits is the best one.
-    parts = "".join(f"(?>.*?{part})" for part in middle)
-    return re.compile(f"{first}{parts}.*{last}", re.DOTALL)
+    return isinstance(value, str) and wildcards.matches(wanted, value)
 
 
 def _check_issuer(issuer: str, *, asked: bool) -> None:

@@ -4,9 +4,10 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-# Possessive, as those of registry.oci.name: a text is read once from left to right, whatever it is.
-_COMPONENT = r"[a-z0-9]++(?:(?:\.|__?+|-++)[a-z0-9]++)*+"
-_PATTERN = re.compile(rf"(?:(?:{_COMPONENT}|\*)/)*+(?:{_COMPONENT}|\*\*?+)")
+from auth import wildcards
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_PATTERN = re.compile(rf"(?:{_COMPONENT}|\*\*?)(?:/(?:{_COMPONENT}|\*\*?))*")
 _TAG_PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,128}")
 
 
@@ -22,7 +23,7 @@ class RepositoryPattern(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "RepositoryPattern":
         """Raises ValueError, with a message that says what would be right."""
-        if len(text) > 255 or not _PATTERN.fullmatch(text):
+        if len(text) > 255 or not _PATTERN.fullmatch(text) or "**/" in text:
             raise ValueError(
                 f"{text[:255]!r} should be a repository like acme/app, or a pattern: acme/* for one "
                 "component, acme/** for everything below acme/, ** for all repositories"
@@ -84,17 +85,4 @@ class TagPattern(NamedTuple):
         return cls(text)
 
     def matches(self, tag: str) -> bool:
-        first, *rest = self.text.split("*")
-        if not rest:
-            return tag == first
-        *middle, last = rest
-        end = len(tag) - len(last)
-        if not (tag.startswith(first) and tag.endswith(last) and len(first) <= end):
-            return False
-        position = len(first)
-        for part in middle:
-            position = tag.find(part, position, end)
-            if position < 0:
-                return False
-            position += len(part)
-        return True
+        return wildcards.matches(self.text, tag)

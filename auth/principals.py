@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-_NAME = re.compile(r"[a-z0-9]++(?:[._@-][a-z0-9]++)*+")
+_NAME = re.compile(r"[a-z0-9]+(?:[._@-][a-z0-9]+)*")
 LONGEST_NAME = 100
 
 

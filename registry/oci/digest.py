@@ -12,7 +12,7 @@ from registry.oci.quoting import quoted
 ALGORITHMS: Mapping[str, int] = MappingProxyType({"sha256": 64, "sha512": 128})
 """The supported algorithms, each with the length of its digests in hexadecimal digits."""
 
-_GRAMMAR = re.compile(r"[a-z0-9]++(?:[+._-][a-z0-9]++)*+:[a-zA-Z0-9=_-]++")
+_GRAMMAR = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 _SUPPORTED = re.compile("|".join(f"{name}:[0-9a-f]{{{length}}}" for name, length in ALGORITHMS.items()))
 
 

@@ -1,6 +1,8 @@
 """Repository names and tags (distribution-spec, "Pulling manifests").
 
-The quantifiers are possessive: a text is read once from left to right, whatever it is.
+What may follow a character never leaves a choice, so that a text is read once from left to right, whatever
+it is. Possessive groups would say so, but early releases of Python 3.11 get them wrong: see
+tests/architecture/test_expressions.py.
 """
 
 import re
@@ -11,9 +13,9 @@ from registry.oci.quoting import quoted
 NAME_LIMIT = 255
 """Characters of a repository name, as in distribution and in many clients."""
 
-_COMPONENT = r"[a-z0-9]++(?:(?:\.|__?+|-++)[a-z0-9]++)*+"
-_NAME = re.compile(f"{_COMPONENT}(?:/{_COMPONENT})*+")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}+")
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_NAME = re.compile(f"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
 class RepositoryName(str):
