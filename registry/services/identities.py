@@ -16,8 +16,10 @@ from registry.oci.errors import Unauthenticated
 def of_principal(connection: Connection, principal_id: int, credential: CredentialRow | None) -> Identity:
     """A user or robot with the grants to it and to its groups, limited by the token that it used.
 
-    Raises Unauthenticated when it is gone or disabled.
+    Raises Unauthenticated when it is gone or disabled, and when what its token was got with has expired.
     """
+    if credential is not None and credential.parent_id is not None:
+        check_credential(credentials.get(connection, credential.parent_id))
     row = principals.get(connection, principal_id)
     if row is None or row.disabled:
         raise Unauthenticated("this account was removed or disabled", problem="invalid_token")

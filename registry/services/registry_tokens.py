@@ -94,12 +94,13 @@ class RegistryTokens:
         secret = new_secret(SecretKind.REFRESH)
         now = time.time()
         limits = identity.limits if identity.credential_id is not None else UNLIMITED
+        printable = "".join(filter(str.isprintable, client))  # no text of PostgreSQL can hold a NUL
         create = partial(
             credentials.create,
             principal_id=identity.principal_id,
             kind=SecretKind.REFRESH,
             hash=secret.hash,
-            description=client[:100],
+            description=printable[:100],
             read_only=limits.read_only,
             repositories=tuple(map(str, limits.repositories)),
             addresses=tuple(map(str, limits.addresses)),
