@@ -21,6 +21,7 @@ from gunicorn.workers.base import Worker
 from registry.app import Registry
 from registry.config import ConfigError, Settings
 from registry.telemetry import configure_logging
+from registry.tls import server_certificate
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ COLLECT_AFTER = (10_000, 20, 20)
 HEARTBEAT = 1.0
 STUCK_AFTER = 120
 """Seconds without a heartbeat after which the supervisor replaces a worker: its event loop hangs."""
+
+GOODBYE_SECONDS = 5
+"""How long a client's own goodbye is waited for when an encrypted connection is closed."""
 
 QUEUED_GRACE = 0.05
 """Seconds in which connections that the kernel has accepted already are still taken, at the end."""
@@ -144,7 +148,16 @@ class RegistryWorker(Worker):  # type: ignore[misc]
             if slot != self.slot:
                 other.close()  # else it would go on listening when its own worker has stopped
         listener = self.sockets[self.slot]
-        server = await loop.create_server(registry.server, sock=listener.sock, backlog=BACKLOG)
+        watch: asyncio.Task[None] | None = None
+        encryption: dict[str, Any] = {}
+        if certificate := server_certificate(settings):
+            watch = asyncio.create_task(certificate.watch(), name="certificate")
+            encryption = {
+                "ssl": certificate.context,
+                "ssl_handshake_timeout": settings.server.header_seconds,
+                "ssl_shutdown_timeout": GOODBYE_SECONDS,
+            }
+        server = await loop.create_server(registry.server, sock=listener.sock, backlog=BACKLOG, **encryption)
         self.booted = True
         try:
             await self._beat(ended)
@@ -153,6 +166,8 @@ class RegistryWorker(Worker):  # type: ignore[misc]
             server.close()
             await registry.drain()
         finally:
+            if watch is not None:
+                watch.cancel()
             await registry.close()
 
     async def _beat(self, ended: asyncio.Event) -> None:

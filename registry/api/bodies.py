@@ -34,7 +34,8 @@ async def runs(request: web.BaseRequest) -> AsyncGenerator[Run]:
     wrongly.
     """
     length = request.content_length
-    if length is None or length < LARGE:  # or chunked: only the parser can tell where that ends
+    # Chunked: only the parser can tell where that ends. Encrypted: only the event loop can read it.
+    if length is None or length < LARGE or request.secure:
         async for parsed in parsed_runs(request):
             yield parsed
         return

@@ -60,7 +60,7 @@ class Origins:
 
     def _absolute(self, request: web.BaseRequest, told: dict[str, str]) -> str:
         host = told.get("host") or request.headers.get("Host", "")
-        return self._external_url or f"{told.get('proto', 'http')}://{host}"
+        return self._external_url or f"{told.get('proto', request.scheme)}://{host}"
 
     def _origin(self, request: web.BaseRequest, client: str, told: dict[str, str]) -> Origin:
         prefix = told.get("prefix", self._prefix)

@@ -5,6 +5,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from registry.cli.certificates import prepare_certificate, trust_lines
 from registry.cli.commands import CommandError, Commands, add_command
 from registry.cli.configuration import check_storage
 from registry.cli.settings_flags import load_settings
@@ -26,6 +27,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     settings = load_settings(parsed).settings
     check_storage(settings)
     prepare_index(settings)
+    prepare_certificate(settings)
     open_audit_file(settings)
     password = None if settings.open else asyncio.run(prepare_accounts(settings))
     sockets = listen(settings)
@@ -111,7 +113,8 @@ def welcome(settings: Settings, password: str | None = None) -> list[str]:
         name = server.listen
     else:
         name = f"localhost:{server.port}"
-    lines = [f"Entrepot listens on http://{server.listen}{server.path_prefix or '/'}, {_workers(settings)}"]
+    address = f"{server.scheme}://{server.listen}{server.path_prefix or '/'}"
+    lines = [f"Entrepot listens on {address}, {_workers(settings)}"]
     if settings.index.url is None:
         lines.append(f"data lies in {settings.data.absolute()}")
     else:
@@ -124,6 +127,8 @@ def welcome(settings: Settings, password: str | None = None) -> list[str]:
         lines.append("there are no accounts: whoever can connect may read, push and delete")
     elif password is not None:
         lines += [f"sign in as admin with the password {password}", "(it is shown this once)"]
+    if server.tls == "auto":
+        lines += trust_lines(settings)
     return [
         *lines,
         "to try it:",

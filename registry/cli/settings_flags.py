@@ -26,6 +26,7 @@ FLAGS = (
     Flag("--external-url", "server.external_url", "how clients reach the registry", "URL"),
     Flag("--path-prefix", "server.path_prefix", "the path in front of /v2/", "/PREFIX"),
     Flag("--trusted-proxies", "server.trusted_proxies", "whose Forwarded headers count", "NETWORK,..."),
+    Flag("--tls", "server.tls", "auto: HTTPS by a certificate of an authority of its own", "auto"),
     Flag("--log-level", "log.level", "debug, info, warning or error", "LEVEL"),
     Flag("--no-access-log", "log.access", "no line for each request", constant=False),
     Flag(

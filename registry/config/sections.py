@@ -1,6 +1,7 @@
 """What can be set for the server, the index, storage and the registry's work. Accounts: `accounts`."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -14,6 +15,7 @@ from pydantic import (
 )
 
 from registry.config.values import (
+    UNLESS_EMPTY,
     Network,
     Seconds,
     Section,
@@ -47,6 +49,13 @@ class ServerSettings(Section):
     trusted_proxies: Annotated[tuple[Network, ...], BeforeValidator(networks)] = Field(
         (), description="networks whose Forwarded and X-Forwarded-* headers are believed"
     )
+    tls: Annotated[Literal["auto"] | None, UNLESS_EMPTY] = Field(
+        None, description="`auto`: a certificate of an authority of our own, made in `tls` in `data`"
+    )
+    tls_certificate: Annotated[Path | None, UNLESS_EMPTY] = Field(
+        None, description="the certificate with its chain, PEM; read anew when it changes"
+    )
+    tls_key: Annotated[Path | None, UNLESS_EMPTY] = Field(None, description="its key, PEM")
     drain_seconds: float = Field(
         30, ge=0, allow_inf_nan=False, description="how long running requests may take to finish at the end"
     )
@@ -68,6 +77,11 @@ class ServerSettings(Section):
     @property
     def port(self) -> int:
         return split_listen(self.listen)[1]
+
+    @property
+    def scheme(self) -> str:
+        """How clients speak to the socket, proxies aside."""
+        return "http" if self.tls is None and self.tls_certificate is None else "https"
 
     @field_validator("listen")
     @classmethod
@@ -92,6 +106,17 @@ class ServerSettings(Section):
         if prefix and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", prefix):
             raise ValueError("should be empty, or a path like /prefix, of letters, digits and . _ ~ -")
         return prefix
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> "ServerSettings":
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("server.tls_certificate and server.tls_key belong together: set both or neither")
+        if self.tls is not None and self.tls_certificate is not None:
+            raise ValueError(
+                "server.tls is auto, which makes a certificate, and server.tls_certificate names one: keep "
+                "one of them"
+            )
+        return self
 
 
 class IndexSettings(Section):

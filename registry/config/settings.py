@@ -48,6 +48,10 @@ class Settings(Section):
             return self.index.url.get_secret_value()
         return f"sqlite:///{(self.data / 'index.sqlite').absolute()}"
 
+    def tls_folder(self) -> Path:
+        """Where the authority of `server.tls = "auto"` is kept."""
+        return self.data / "tls"
+
     def storage_settings(self) -> dict[str, object]:
         """The table of the chosen driver."""
         given = dict((self.storage.model_extra or {}).get(self.storage.driver, {}))

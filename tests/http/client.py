@@ -3,6 +3,7 @@
 import asyncio
 import io
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
@@ -19,8 +20,11 @@ GivenHeaders = Mapping[str, str] | Iterable[tuple[str, str]]
 class Client:
     """Paths are sent as they are given, percent signs and all."""
 
-    def __init__(self, session: ClientSession, port: int) -> None:
+    def __init__(self, session: ClientSession, port: int, trust: ssl.SSLContext | None = None) -> None:
+        """`trust` tells which server to believe over TLS; None: not encrypted."""
         self._session = session
+        self._trust = trust
+        self._scheme = "http" if trust is None else "https"
         self.port = port
 
     async def request(
@@ -34,7 +38,7 @@ class Client:
     ) -> Answer:
         """The answer, which is checked for what holds of every answer. `skip`: header fields not to be
         added unasked. Without a body no Content-Type is sent."""
-        url = URL(f"http://127.0.0.1:{self.port}{path}", encoded=True)
+        url = URL(f"{self._scheme}://127.0.0.1:{self.port}{path}", encoded=True)
         async with self._session.request(
             method,
             url,
@@ -42,6 +46,7 @@ class Client:
             headers=CIMultiDict(headers),
             skip_auto_headers=["Content-Type", "User-Agent", "Accept", "Accept-Encoding", *skip],
             allow_redirects=False,
+            ssl=self._trust or True,
         ) as response:
             answer = Answer(response.status, response.headers, await response.read())
         check_invariants(method, answer)
@@ -73,7 +78,8 @@ class Client:
         if receive_buffer is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         await asyncio.get_running_loop().sock_connect(opened, ("127.0.0.1", self.port))
-        reader, writer = await asyncio.open_connection(sock=opened)
+        host = None if self._trust is None else "127.0.0.1"
+        reader, writer = await asyncio.open_connection(sock=opened, ssl=self._trust, server_hostname=host)
         try:
             yield Socket(reader, writer)
         finally:
@@ -140,6 +146,6 @@ class Socket:
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[Client]:
+async def connected(port: int, trust: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
     async with ClientSession(connector=TCPConnector(limit=0), auto_decompress=False) as session:
-        yield Client(session, port)
+        yield Client(session, port, trust)

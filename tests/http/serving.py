@@ -1,6 +1,7 @@
 """A registry in the test's own event loop, on a real socket."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from registry.app import Registry
 from registry.config import Settings
+from registry.tls import server_certificate
 from tests.http.blocking import blocking_calls_fail, blocking_calls_pass
 from tests.http.client import Client, connected
 
@@ -32,10 +34,14 @@ async def serving(data: Path, index_url: str, changes: Changes) -> AsyncIterator
     with blocking_calls_pass():
         registry = Registry(settings)
     try:
-        server = await asyncio.get_running_loop().create_server(registry.server, "127.0.0.1", 0)
+        with blocking_calls_pass():
+            certificate = server_certificate(settings)
+        context = None if certificate is None else certificate.context
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(registry.server, "127.0.0.1", 0, ssl=context)
         try:
             port = server.sockets[0].getsockname()[1]
-            async with connected(port) as client:
+            async with connected(port, trusting(settings.server.tls_certificate)) as client:
                 with blocking_calls_fail():
                     yield client
         finally:
@@ -43,6 +49,15 @@ async def serving(data: Path, index_url: str, changes: Changes) -> AsyncIterator
             await registry.drain()
     finally:
         await registry.close()
+
+
+def trusting(certificate: Path | None) -> ssl.SSLContext | None:
+    """What a client needs that trusts this very certificate, and no authority; None without encryption."""
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(cafile=certificate)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 class Registries:

@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -23,24 +24,29 @@ def free_port() -> int:
 
 @dataclass
 class RunningRegistry:
-    """A registry process. `address` is `host:port`, `log` what it printed so far, on both streams."""
+    """A registry process. `address` is `host:port`, `log` what it printed so far, on both streams.
+
+    `ca_file`: it speaks TLS, and this is what to trust.
+    """
 
     process: subprocess.Popen[bytes]
     address: str
     data: Path
     log_file: Path
+    ca_file: Path | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}"
+        return f"{'http' if self.ca_file is None else 'https'}://{self.address}"
 
     @property
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
     def answers(self) -> bool:
-        host, port = self.address.split(":")
-        connection = http.client.HTTPConnection(host, int(port), timeout=2)
+        connection = self._connection()
+        if connection is None:
+            return False
         try:
             connection.request("GET", "/v2/")
             return connection.getresponse().status in (200, 401)
@@ -48,6 +54,16 @@ class RunningRegistry:
             return False
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection | None:
+        """None as long as what to trust was not made."""
+        host, port = self.address.split(":")
+        if self.ca_file is None:
+            return http.client.HTTPConnection(host, int(port), timeout=2)
+        if not self.ca_file.exists():
+            return None
+        trust = ssl.create_default_context(cafile=self.ca_file)
+        return http.client.HTTPSConnection(host, int(port), timeout=2, context=trust)
 
     def wait_until_ready(self, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
@@ -77,11 +93,12 @@ def start_registry(
     workers: int = 1,
     port: int | None = None,
     prefix: Sequence[str] = (),
+    ca_file: Path | None = None,
     wait: bool = True,
 ) -> RunningRegistry:
     """Start a registry on `data`, without accounts unless ENTREPOT_AUTH__MODE says `accounts`.
 
-    `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool.
+    `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool; `ca_file`: see RunningRegistry.
     """
     address = f"127.0.0.1:{port or free_port()}"
     data.mkdir(parents=True, exist_ok=True)
@@ -99,7 +116,7 @@ def start_registry(
             env={**clean, "PYTHONUNBUFFERED": "1", "ENTREPOT_AUTH__MODE": "open", **(environment or {})},
             start_new_session=True,
         )
-    running = RunningRegistry(process, address, data, log_file)
+    running = RunningRegistry(process, address, data, log_file, ca_file)
     if wait:
         running.wait_until_ready()
     return running

@@ -122,7 +122,7 @@ def test_show_masks_secrets(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 def test_every_flag_sets_its_key(capsys: pytest.CaptureFixture[str]) -> None:
     values = {
         "--listen": "127.0.0.1:7", "--data": "/d", "--workers": "3", "--external-url": "https://e",
-        "--path-prefix": "/p", "--trusted-proxies": "::1", "--log-level": "error",
+        "--path-prefix": "/p", "--trusted-proxies": "::1", "--tls": "auto", "--log-level": "error",
     }  # fmt: skip
     for flag in FLAGS:
         given = [flag.name] if flag.constant is not None else [flag.name, values[flag.name]]
