@@ -1,5 +1,6 @@
 """How failed sign-ins are slowed: by account and by address. Arithmetic alone; times in seconds."""
 
+import ipaddress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +26,20 @@ class Patience(NamedTuple):
 ACCOUNT = Patience(free=5, longest=30)
 # Many people may share one address.
 ADDRESS = Patience(free=20, longest=30)
+
+
+def source(address: str) -> str:
+    """What the failures of an address are counted for: of IPv6 its network of 64 bits, all of which one
+    subscriber has. What is no address stays as it is."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 
 def wait(failures: Failures | None, now: float, free: int, longest: float) -> float:

@@ -35,6 +35,8 @@ Result = TypeVar("Result")
 WRONG = "the user name or the password is wrong"
 HASHING_THREADS = 2
 """Passwords that a process checks at once: each takes a core for some 50 ms."""
+TRIES_AT_ONCE = 4
+"""Passwords from one address that a process checks at once: all of them may pass as the last free one."""
 
 
 class SignIn:
@@ -49,6 +51,7 @@ class SignIn:
         self._directory = None if directory is None else DirectoryUsers(index, directory)
         self._threads = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="passwords")
         self._checking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._trying: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._uses: dict[int, float] = {}
         self._sign_ins: dict[int, float] = {}
 
@@ -147,9 +150,11 @@ class SignIn:
 
     async def _by_password(self, name: str, password: str, address: str) -> Identity:
         name = account_name(name)  # nobody is called ""; all else goes its way
+        source = throttle.source(address)
         lock = self._checking.setdefault(name, asyncio.Lock())
-        async with lock:  # one try at a time: else many at once would all be the first ones
-            user = await self._by_own_password(name, password, (f"account:{name}", f"address:{address}"))
+        few = self._trying.setdefault(source, asyncio.Semaphore(TRIES_AT_ONCE))
+        async with lock, few:  # one try at a time: else many at once would all be the first ones
+            user = await self._by_own_password(name, password, (f"account:{name}", f"address:{source}"))
         self._sign_ins[user.principal.id] = time.time()
         return await self._index.read(partial(of_principal, principal_id=user.principal.id, credential=None))
 
