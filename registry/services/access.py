@@ -251,7 +251,6 @@ class Access:
             caller = await self._by_password(parameters.strip(), visit)
         else:
             raise Unauthenticated("the header field Authorization should begin with Bearer or Basic")
-        caller.epoch = epoch
         self._callers.put(key, caller, epoch, lives)
         return caller
 

@@ -38,18 +38,15 @@ class TokenRights(NamedTuple):
 
 
 class Caller:
-    """Somebody who sends requests, `name` as `user:alice`. `token` is what his registry token carries, None with any other way in.
+    """Somebody who sends requests, `name` as `user:alice`. `token` is what his registry token carries, None
+    with any other way in. `decided` is what he was found to be allowed; it counts while a cache holds him."""
 
-    `decided` are what he was found to be allowed under `epoch` (see registry.services.access_cache).
-    """
-
-    __slots__ = ("decided", "epoch", "identity", "name", "token")
+    __slots__ = ("decided", "identity", "name", "token")
 
     def __init__(self, identity: Identity, token: TokenRights | None = None) -> None:
         self.identity = identity
         self.name = str(identity.principal)
         self.token = token
-        self.epoch = -1
         self.decided: set[tuple[Action, str]] = set()
 
     @property
