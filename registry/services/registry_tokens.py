@@ -64,11 +64,12 @@ class RegistryTokens:
         this is. Raises RequestInvalid for more than one token can hold."""
         names = [name for scope in scopes if (name := repository_of(scope)) is not None]
         facts = await self._index.read(partial(facts_of, names=names)) if names else {}
-        granted = [access for scope in scopes if (access := granted_of(identity, scope, facts)) is not None]
+        entries = (granted_of(identity, scope, facts) for scope in scopes)
+        granted = tuple(entry for entry in entries if entry is not None)
         now = int(time.time())
         claims = Claims(
             subject="" if identity.is_anonymous else str(identity.principal),
-            access=tuple(granted),
+            access=granted,
             issued_at=now,
             expires_at=now + self._seconds,
             token_id=uuid.uuid4().hex,
@@ -76,7 +77,6 @@ class RegistryTokens:
             credential_id=identity.credential_id,
             rules=identity.rules,
             addresses=tuple(map(str, identity.limits.addresses)),
-            issuer=self._issuer,
         )
         try:
             token = sign(claims, await self._keys.signing(), self._issuer, self._service)
