@@ -63,8 +63,6 @@ FIND = Statement(
 
 GET = Statement(GRANTS.where(grants.c.id == bindparam("id")))
 
-ON_PATTERN = Statement(GRANTS.where(grants.c.pattern == bindparam("pattern")).order_by(grants.c.id))
-
 ADD = Statement(lambda insert: insert(grants).on_conflict_do_nothing().returning(grants.c.id))
 
 REMOVE = Statement(delete(grants).where(grants.c.id == bindparam("id")))
@@ -113,11 +111,6 @@ def get(connection: Connection, id: int) -> GrantRow | None:
     """The grant with this id."""
     row = GET.first(connection, {"id": id})
     return None if row is None else grant_row(row)
-
-
-def on_pattern(connection: Connection, pattern: str) -> Sequence[GrantRow]:
-    """All grants on exactly this pattern, the oldest first."""
-    return [grant_row(row) for row in ON_PATTERN.all(connection, {"pattern": pattern})]
 
 
 def page(

@@ -138,7 +138,7 @@ WITHOUT_EFFECT: dict[str, Change] = {
 READING = {
     *("access.epoch", "access.facts", "audit.page"),
     *("credentials.find_by_hash", "credentials.get", "credentials.of_principal"),
-    *("grants.get", "grants.of_identity", "grants.on_pattern", "grants.page"),
+    *("grants.get", "grants.of_identity", "grants.page"),
     *("groups.groups_of", "groups.members"),
     *("principals.find", "principals.get", "principals.page"),
     *("quotas.lock_of_repository", "quotas.of_repository", "quotas.page", "quotas.usage"),
