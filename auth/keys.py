@@ -116,9 +116,6 @@ class SigningKey:
             serialization.NoEncryption(),
         ).decode("ascii")
 
-    def public_jwk(self) -> dict[str, str]:
-        return self.public.jwk()
-
 
 def jwks(keys: Iterable[PublicKey]) -> dict[str, object]:
     """The JWK Set that lets others verify our tokens (RFC 7517 section 5)."""

@@ -69,14 +69,14 @@ def test_a_key_survives_pem(algorithm: str) -> None:
 
     for text in (key.to_pem(), key.to_pem().encode()):
         again = SigningKey.from_pem(text)
-        assert again.public_jwk() == key.public_jwk()
+        assert again.public.jwk() == key.public.jwk()
         assert again.to_pem() == key.to_pem()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_jwk_is_public_and_read_by_us(algorithm: str) -> None:
     key = SigningKey.generate(algorithm)
-    jwk = key.public_jwk()
+    jwk = key.public.jwk()
 
     members = {"kty", "crv", "x", "use", "alg", "kid"} | ({"y"} if algorithm == "ES256" else set())
     assert set(jwk) == members
@@ -192,12 +192,12 @@ def test_what_is_no_file_of_public_keys(rsa_key: RSAPrivateKey) -> None:
 
 def test_a_private_key_in_a_key_set_is_read_as_its_public_half() -> None:
     key = SigningKey.generate("EdDSA")
-    jwk = {**key.public_jwk(), "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}
+    jwk = {**key.public.jwk(), "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}
     assert only(parse_jwks({"keys": [jwk]})).key == key.public.key
 
 
 def test_what_is_left_out_of_a_key_set() -> None:
-    good = SigningKey.generate("ES256").public_jwk()
+    good = SigningKey.generate("ES256").public.jwk()
     small = rsa.generate_private_key(65537, 1024).public_key().public_numbers()
     other_edwards = ed448.Ed448PrivateKey.generate().public_key().public_bytes_raw()
     left_out: list[object] = [
@@ -249,7 +249,7 @@ VALUES = st.none() | st.integers() | st.text(max_size=50) | st.lists(st.text(max
 
 
 @given(
-    st.sampled_from([RSA_JWK, ED25519_JWK, SigningKey.generate("ES256").public_jwk()]),
+    st.sampled_from([RSA_JWK, ED25519_JWK, SigningKey.generate("ES256").public.jwk()]),
     st.dictionaries(st.sampled_from(MEMBERS), VALUES),
 )
 def test_no_key_set_is_too_strange(jwk: dict[str, object], changes: dict[str, object]) -> None:
