@@ -33,6 +33,13 @@ class Scope(NamedTuple):
         return f"{self.type}:{self.name}:{','.join(ordered(self.actions))}"
 
 
+CATALOG = Scope("registry", "catalog", frozenset({"*"}))
+"""To list repositories."""
+
+API = Scope("registry", "api", frozenset({"*"}))
+"""To call the management API."""
+
+
 def ordered(actions: Iterable[str]) -> tuple[str, ...]:
     """pull, push, delete, *, and then all others by name; each once."""
     unique = set(actions)

@@ -6,6 +6,7 @@ import logging
 from aiohttp import web
 
 from auth.roles import Action
+from auth.scopes import CATALOG
 from registry.api.challenges import Challenges
 from registry.api.connection import Connection
 from registry.api.errors import refuse, reply_to
@@ -25,7 +26,7 @@ from registry.oci.errors import (
     Unauthenticated,
     Unavailable,
 )
-from registry.services.access import CATALOG, Access, OpenAccess
+from registry.services.access import Access, OpenAccess
 from registry.services.callers import Caller
 from registry.telemetry import REQUEST_ID
 
@@ -107,7 +108,7 @@ class Handler:
         authorization = request.headers.get("Authorization")
         if isinstance(needs, Action):
             return await self._access.admit(authorization, request, needs, request.repository)
-        return await self._access.enter(authorization, request, CATALOG if needs is Needs.CATALOG else "")
+        return await self._access.enter(authorization, request, CATALOG if needs is Needs.CATALOG else None)
 
 
 def traced(http: web.BaseRequest, reply: Reply) -> Reply:

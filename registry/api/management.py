@@ -1,10 +1,11 @@
 """The management API over HTTP: everything below /api/v1, handed to `registry.management`."""
 
+from auth.scopes import API
 from registry.api.bodies import whole
 from registry.api.replies import Reply, empty, json_content
 from registry.api.requests import Request
 from registry.management.management import Management
-from registry.services.access import API, Access, OpenAccess
+from registry.services.access import Access, OpenAccess
 from registry.services.access_cache import Epoch
 
 LARGEST_BODY = 1024 * 1024

@@ -6,10 +6,9 @@ from auth.limits import UNLIMITED
 from auth.patterns import RepositoryPattern
 from auth.principals import Kind, Principal
 from auth.roles import Action
+from auth.scopes import API
 from registry.management.operation import Call, Needs, Operation
 from registry.oci.errors import Denied, Unauthenticated
-
-SCOPE = "registry:api:*"
 
 
 def check_needs(operation: Operation, call: Call) -> None:
@@ -33,7 +32,7 @@ def check_needs(operation: Operation, call: Call) -> None:
 
 def check_signed_in(caller: Identity) -> None:
     if caller.is_anonymous:
-        raise Unauthenticated("sign in to do this", (SCOPE,))
+        raise Unauthenticated("sign in to do this", (str(API),))
 
 
 def check_administrator(call: Call) -> None:

@@ -19,6 +19,7 @@ from auth.identity import Identity
 from auth.jws import read
 from auth.principals import Kind, Principal
 from auth.roles import Action
+from auth.scopes import Scope
 from auth.tokens import Access as TokenAccess
 from auth.tokens import Claims, OutsideIssuer, TokenInvalid, Verifier
 from registry.index import Index, access
@@ -41,9 +42,6 @@ UNSET = RepositoryFacts(0, "", False, ())
 LONGEST_KEY = 2048
 """Characters of a header field that is remembered as it is."""
 
-CATALOG = "registry:catalog:*"
-API = "registry:api:*"
-
 
 class OpenAccess:
     """No accounts: whoever can connect may do everything but manage accounts."""
@@ -52,7 +50,7 @@ class OpenAccess:
         """See Access.admit."""
         return ANYBODY
 
-    async def enter(self, authorization: str | None, visit: Visit, scope: str = "") -> Caller:
+    async def enter(self, authorization: str | None, visit: Visit, scope: Scope | None = None) -> Caller:
         """See Access.enter."""
         return ANYBODY
 
@@ -110,17 +108,17 @@ class Access:
             caller.remember(action, repository)
         return caller
 
-    async def enter(self, authorization: str | None, visit: Visit, scope: str = "") -> Caller:
-        """Whoever sends this header field. A registry token must carry `scope` (type:name:action).
+    async def enter(self, authorization: str | None, visit: Visit, scope: Scope | None = None) -> Caller:
+        """Whoever sends this header field. A registry token must carry `scope`.
 
         Raises Unauthenticated without any header field, and as `admit` does.
         """
         await self._look_for_news()
-        scopes = (scope,) if scope else ()
+        scopes = () if scope is None else (str(scope),)
         if authorization is None:
             raise Unauthenticated("authentication is required", scopes)
         caller = await self._caller(authorization, visit)
-        if scope and caller.token is not None and not caller.token.allows(*scope.split(":")):
+        if scope is not None and caller.token is not None and not caller.token.carries(scope):
             raise Unauthenticated(f"the token does not carry {scope}", scopes, "insufficient_scope")
         return caller
 

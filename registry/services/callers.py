@@ -9,6 +9,7 @@ from auth.identity import Identity
 from auth.patterns import EVERYTHING
 from auth.principals import ANONYMOUS, Kind
 from auth.roles import Action, Role
+from auth.scopes import Scope
 from auth.tokens import Access
 
 MOST_DECISIONS = 500
@@ -35,6 +36,10 @@ class TokenRights(NamedTuple):
     def allows(self, type: str, name: str, action: str) -> bool:
         entry = self.access.get((type, name))
         return entry is not None and (action in entry.actions or "*" in entry.actions)
+
+    def carries(self, scope: Scope) -> bool:
+        """Whether every action of a scope is allowed."""
+        return all(self.allows(scope.type, scope.name, action) for action in scope.actions)
 
 
 class Caller:

@@ -15,7 +15,7 @@ from auth.identity import Identity
 from auth.limits import UNLIMITED
 from auth.principals import Kind
 from auth.roles import Action
-from auth.scopes import Scope
+from auth.scopes import API, CATALOG, Scope
 from auth.secrets import SecretKind, new_secret
 from auth.tokens import Access, Claims, sign
 from registry.index import Connection, Index, access, credentials
@@ -26,9 +26,6 @@ from registry.services.signing_keys import SigningKeys
 
 TOKEN_ACTIONS = (Action.PULL, Action.PUSH, Action.DELETE)
 """What a token can carry for a repository, in the order in which it is written."""
-
-CATALOG = Scope("registry", "catalog", frozenset({"*"}))
-API = Scope("registry", "api", frozenset({"*"}))
 
 
 class Issued(NamedTuple):

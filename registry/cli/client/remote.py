@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from auth.scopes import API
 from registry.cli.client import sign_ins
 from registry.cli.client.http import Http, Refused, server_url
 from registry.cli.client.sign_ins import SignIn
 from registry.cli.commands import CommandError
 
-SCOPE = "registry:api:*"
 CLIENT = "entrepot"
 
 
@@ -68,7 +68,7 @@ def log_in(server: str, user: str, password: str, *, ca_file: str | None, insecu
 def ask_for_tokens(http: Http, form: Mapping[str, str]) -> dict[str, Any]:
     """What the token endpoint answers (RFC 6749 section 5.1). Raises CommandError."""
     try:
-        document = http.send("POST", "/v2/token", form={**form, "client_id": CLIENT, "scope": SCOPE})
+        document = http.send("POST", "/v2/token", form={**form, "client_id": CLIENT, "scope": str(API)})
     except Refused as error:
         if error.status == 404:
             raise CommandError("this registry has no accounts, so nobody can sign in") from error
