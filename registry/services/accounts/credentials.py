@@ -15,7 +15,7 @@ from registry.services.accounts.changes import Changes, Event
 from registry.services.accounts.lookup import find_principal
 from registry.services.audit import Audit
 
-__all__ = ["CredentialRow", "Credentials", "Wanted", "add"]
+__all__ = ["CredentialRow", "Credentials", "Wanted"]
 
 
 class Wanted(NamedTuple):
@@ -49,9 +49,9 @@ class Credentials:
             owner = find_principal(connection, Kind.USER, name)
             if owner.disabled:
                 raise Conflict(f"{name} is disabled: enable the user first")
-            return add(connection, owner.id, secret, SecretKind.PERSONAL, wanted)
+            return add_credential(connection, owner.id, secret, SecretKind.PERSONAL, wanted)
 
-        detail = {"owner": f"user:{name}", "description": wanted.description} | said(wanted.limits)
+        detail = {"owner": f"user:{name}", "description": wanted.description} | limits_detail(wanted.limits)
         return await self._changes.make(change, actor, Event("token.create", f"user:{name}", detail)), secret
 
     async def remove(self, name: str, credential_id: int, actor: Actor) -> None:
@@ -69,7 +69,7 @@ class Credentials:
         await self._changes.make(change, actor, event)
 
 
-def add(
+def add_credential(
     connection: Connection, principal_id: int, secret: Secret, kind: SecretKind, wanted: Wanted
 ) -> CredentialRow:
     """Enter a credential; its row."""
@@ -92,7 +92,7 @@ def add(
     return row
 
 
-def said(limits: Limits) -> dict[str, object]:
+def limits_detail(limits: Limits) -> dict[str, object]:
     """Limits for the audit."""
     facts: dict[str, object] = {
         "read_only": limits.read_only,

@@ -6,7 +6,6 @@ from functools import partial
 from typing import NamedTuple
 
 from auth.actor import Actor
-from auth.limits import Limits
 from auth.principals import Kind, Principal
 from auth.secrets import SecretKind, new_secret
 from registry.index import Connection, Index, credentials, groups, principals
@@ -14,9 +13,10 @@ from registry.index.credentials import CredentialRow
 from registry.index.principals import PrincipalRow
 from registry.oci.errors import AlreadyExists
 from registry.services.accounts.changes import Changes, Event
-from registry.services.accounts.credentials import Wanted, add, said
+from registry.services.accounts.credentials import Wanted, add_credential, limits_detail
 from registry.services.accounts.lookup import find_principal, settings_events
 from registry.services.audit import Audit
+from registry.services.identities import limits_of
 
 __all__ = ["Robot", "Robots"]
 
@@ -63,9 +63,11 @@ class Robots:
             created = principals.create(connection, *values)
             if created is None:
                 raise AlreadyExists("robot", name)
-            add(connection, created, secret, SecretKind.ROBOT, wanted._replace(description=""))
+            add_credential(connection, created, secret, SecretKind.ROBOT, wanted._replace(description=""))
 
-        await self._changes.make(change, actor, Event("robot.create", f"robot:{name}", said(wanted.limits)))
+        await self._changes.make(
+            change, actor, Event("robot.create", f"robot:{name}", limits_detail(wanted.limits))
+        )
         return secret.text
 
     async def configure(
@@ -110,7 +112,7 @@ class Robots:
                     credentials.set_expiry(connection, row.id, min(row.expires_at or end, end))
             if lives is not None:
                 wanted = wanted._replace(lives=lives)
-            add(connection, robot.id, secret, SecretKind.ROBOT, wanted)
+            add_credential(connection, robot.id, secret, SecretKind.ROBOT, wanted)
 
         detail = {} if keep_old is None else {"old_kept_seconds": keep_old}
         await self._changes.make(change, actor, Event("robot.secret", f"robot:{name}", detail))
@@ -126,4 +128,4 @@ def secrets_of(connection: Connection, robot_id: int) -> Sequence[CredentialRow]
 def like(row: CredentialRow) -> Wanted:
     """A credential with the same limits, and as long a life."""
     lives = None if row.expires_at is None else row.expires_at - row.created_at
-    return Wanted("", lives, Limits.parse(row.read_only, row.repositories, row.addresses))
+    return Wanted("", lives, limits_of(row))
