@@ -30,8 +30,7 @@ class Identity(NamedTuple):
     @property
     def is_administrator(self) -> bool:
         """Whether it may manage everything: administrator of `**`, by a token that is not limited."""
-        limited = self.limits.read_only or self.limits.repositories
-        return not limited and any(
+        return not self.limits.take_rights and any(
             Action.ADMINISTER in grant.role.actions and grant.pattern == EVERYTHING for grant in self.grants
         )
 

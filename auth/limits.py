@@ -26,6 +26,11 @@ class Limits(NamedTuple):
             tuple(ipaddress.ip_network(address) for address in addresses),
         )
 
+    @property
+    def take_rights(self) -> bool:
+        """Whether less may be done than the owner may do. Addresses only say from where."""
+        return self.read_only or bool(self.repositories)
+
     def refusal(self, action: Action, repository: str) -> str | None:
         """Why these limits forbid an action, or None."""
         if self.read_only and action is not Action.PULL:

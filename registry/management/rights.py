@@ -16,6 +16,7 @@ def check_needs(operation: Operation, call: Call) -> None:
     caller = call.caller
     if operation.needs is Needs.NOTHING:
         return
+    # A repository that is read may be public, and without accounts even the anonymous have a grant.
     if operation.needs is not Needs.REPOSITORY or (operation.changes and not caller.grants):
         check_signed_in(caller)
     if operation.makes_credentials and caller.limits != UNLIMITED:
@@ -43,7 +44,7 @@ def check_administrator(call: Call) -> None:
 
 def check_whole(call: Call) -> None:
     """Raise Denied for a token that does not stand for all that its owner may do."""
-    if call.caller.limits.read_only or call.caller.limits.repositories:
+    if call.caller.limits.take_rights:
         raise denied(call, "the token that was used is read-only or limited to some repositories")
 
 
@@ -81,7 +82,6 @@ def denied(call: Call, reason: str, action: Action | None = None, repository: st
 
 
 def _covers(caller: Identity, pattern: RepositoryPattern, action: Action) -> bool:
-    limited = caller.limits.read_only or caller.limits.repositories
-    return not limited and any(
+    return not caller.limits.take_rights and any(
         action in grant.role.actions and grant.pattern.covers(pattern) for grant in caller.grants
     )
