@@ -8,9 +8,8 @@ from pydantic import Field
 from auth.patterns import RepositoryPattern
 from auth.principals import Principal
 from registry.management.fields import Answer, Grantee, Input, Line, Pattern, RoleName, RowPage, Time
-from registry.management.operation import Call, Needs, Operation
+from registry.management.operation import Call, Needs, Operation, row_id
 from registry.management.rights import administers, denied
-from registry.management.tokens import row_id
 from registry.management.units import moment
 from registry.oci.errors import Unknown
 from registry.services.accounts.grants import GrantRow, Grants

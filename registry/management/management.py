@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from auth.actor import Actor
 from auth.identity import Identity
-from registry.management.operation import Call, Needs, Operation
+from registry.management.operation import WITH_SLASHES, Call, Needs, Operation
 from registry.management.rights import check_needs
 from registry.oci.errors import Denied, InputInvalid, MethodNotAllowed, NoSuchPath
 from registry.oci.strict_json import StrictJSONError, parse_object
@@ -19,7 +19,6 @@ _COMPONENT = r"(?!-(?:/|$))[^/]+"
 """A part of a path, decoded later. One that is `-` ends a name that may hold slashes: no name has such a
 component."""
 
-_WITH_SLASHES = ("repository", "prefix")
 _LONGEST_SHOWN = 10
 
 
@@ -102,7 +101,7 @@ def expression(path: str) -> re.Pattern[str]:
 
     def part(found: re.Match[str]) -> str:
         name = found[1]
-        whole = f"{_COMPONENT}(?:/{_COMPONENT})*" if name in _WITH_SLASHES else "[^/]+"
+        whole = f"{_COMPONENT}(?:/{_COMPONENT})*" if name in WITH_SLASHES else "[^/]+"
         return f"(?P<{name}>{whole})"
 
     return re.compile(re.sub(r"\\\{(\w+)\\\}", part, re.escape(path)))

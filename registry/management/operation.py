@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from auth.actor import Actor
 from auth.identity import Identity
+from registry.oci.errors import Unknown
 
 
 class Needs(StrEnum):
@@ -24,6 +25,10 @@ class Needs(StrEnum):
     """The operation asks itself, since what counts is a repository or a pattern that it is about."""
 
 
+WITH_SLASHES = ("repository", "prefix")
+"""Names in the paths of operations that stand for several components."""
+
+
 class Call(NamedTuple):
     """One call. `path` holds what stood for the names in the operation's path, decoded and not yet checked;
     `query` and `body` are of the operation's models, None where it has none."""
@@ -37,7 +42,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`path` is below /api/v1; `{repository}` and `{prefix}` in it stand for names that may hold slashes."""
+    """`path` is below /api/v1; in it, `{name}` stands for one component, unless it is one of WITH_SLASHES."""
 
     id: str
     method: str
@@ -56,3 +61,11 @@ class Operation:
     @property
     def changes(self) -> bool:
         return self.method != "GET"
+
+
+def row_id(call: Call, kind: str) -> int:
+    """The number in the path. Raises Unknown for what is none that a row could have."""
+    text = call.path["id"]
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Unknown(kind, text)
+    return int(text)

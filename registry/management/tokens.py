@@ -7,9 +7,8 @@ from pydantic import Field
 
 from auth.limits import Limits
 from registry.management.fields import Answer, Duration, Input, Line, Network, Pattern, Time
-from registry.management.operation import Call, Needs, Operation
+from registry.management.operation import Call, Needs, Operation, row_id
 from registry.management.units import moment
-from registry.oci.errors import Unknown
 from registry.services.accounts.credentials import CredentialRow, Credentials, Wanted
 
 
@@ -100,14 +99,6 @@ class TokenOperations:
 
     async def remove(self, call: Call) -> None:
         await self._credentials.remove(call.path["name"], row_id(call, "token"), call.actor)
-
-
-def row_id(call: Call, kind: str) -> int:
-    """The number in the path. Raises Unknown for what is none that a row could have."""
-    text = call.path["id"]
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Unknown(kind, text)
-    return int(text)
 
 
 def token_facts(row: CredentialRow) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from registry.cli.client.arguments import NAME, Argument
 from registry.cli.client.connection import Api, connect, connection_parent, read_all
 from registry.cli.client.tables import Listing, Says, Values, sentence
 from registry.cli.commands import Commands, add_command, add_group
-
-WITH_SLASHES = ("repository", "prefix")
-"""Fields in paths that stand for several components."""
+from registry.management.operation import WITH_SLASHES
 
 
 @dataclass(frozen=True, slots=True)
