@@ -139,12 +139,13 @@ class Access:
 
     async def facts(self, repository: str) -> RepositoryFacts:
         """What is set for a repository, as of a second ago."""
-        found = self._facts.get(repository)
-        if found is None:
-            epoch = self._epoch.value
-            found = await self._index.read(partial(access.facts, name=repository)) or UNSET
-            if found is not UNSET:  # its first push makes it without telling anybody
-                self._facts.put(repository, found, epoch)
+        return self._facts.get(repository) or await self._read_facts(repository)
+
+    async def _read_facts(self, repository: str) -> RepositoryFacts:
+        epoch = self._epoch.value
+        found = await self._index.read(partial(access.facts, name=repository)) or UNSET
+        if found is not UNSET:  # its first push makes it without telling anybody
+            self._facts.put(repository, found, epoch)
         return found
 
     async def _look_for_news(self) -> None:
@@ -218,8 +219,18 @@ class Access:
             )
 
     async def _decision(self, identity: Identity, action: Action, repository: str) -> Decision:
-        facts = await self.facts(repository)
-        return decide(identity, action, repository, public=facts.public)
+        decision = decide(identity, action, repository, public=False)
+        if decision.allowed or action is not Action.PULL or not await self._is_public(repository):
+            return decision
+        return decide(identity, action, repository, public=True)
+
+    async def _is_public(self, repository: str) -> bool:
+        """What is not public is read each time, like what does not exist: the time that a refusal takes must
+        not tell the one from the other."""
+        found = self._facts.get(repository)
+        if found is None or not found.public:
+            found = await self._read_facts(repository)
+        return found.public
 
     async def _caller(self, authorization: str, visit: Visit) -> Caller:
         """Who this is, remembered for a while."""
