@@ -25,7 +25,7 @@ class Challenges:
             parameters.append(("scope", " ".join(dict.fromkeys([*error.scopes, *source_of(request)]))))
         if error.problem:
             parameters.append(("error", error.problem))
-        return "Bearer " + ",".join(f'{name}="{quoted(value)}"' for name, value in parameters)
+        return "Bearer " + ",".join(f'{name}="{escaped(value)}"' for name, value in parameters)
 
     def realm(self, request: Request) -> str:
         """Where tokens are had, at the address by which the client reached us: some refuse another one."""
@@ -44,6 +44,6 @@ def source_of(request: Request) -> list[str]:
     return [] if source == target else [scope_of(Action.PULL, source)]
 
 
-def quoted(value: str) -> str:
-    """A quoted-string (RFC 9110 section 5.6.4) without its quotes."""
+def escaped(value: str) -> str:
+    """What stands between the quotes of a quoted-string (RFC 9110 section 5.6.4)."""
     return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -4,14 +4,15 @@ A client gets what of its scopes it may have; too few rights are no error here, 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import parse_qsl
 
 from auth.identity import NOBODY, Identity
 from auth.keys import jwks
 from auth.scopes import Scope, parse_scopes
 from registry.api.bodies import whole
-from registry.api.challenges import quoted
+from registry.api.challenges import escaped
 from registry.api.replies import Reply, content, json_content
 from registry.api.requests import Request
 from registry.oci.errors import NoSuchPath, RequestInvalid, Unauthenticated
@@ -43,8 +44,8 @@ class TokenRoutes:
 
     async def get(self, request: Request) -> Reply:
         """With Basic, or without for what everybody may pull."""
-        authorization = request.headers.get("Authorization")
-        identity = await self._identity(request, authorization)
+        with self._challenging():
+            identity = await self._by_authorization(request)
         issued = await self._tokens.issue(identity, parse_scopes(request.parameters("scope")))
         refresh = request.parameter("offline_token") == "true"
         return await self._answer(request, identity, issued, refresh, request.parameter("client_id"), {})
@@ -56,16 +57,17 @@ class TokenRoutes:
         scopes = parse_scopes(form.get("scope", []))
         extra: dict[str, str] = {}
         refresh = one(form, "access_type") == "offline"
-        if grant == "password":
-            identity = await self._by_password(request, one(form, "username"), one(form, "password"))
-        elif grant == "refresh_token":
-            identity = await self._by_refresh_token(request, one(form, "refresh_token"))
-            refresh = False  # the one it has stays good
-        elif grant == EXCHANGE:
-            identity = await self._by_exchange(request, form)
-            extra = {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}
-        else:
-            raise NoSuchPath("grant_type should be password, refresh_token or token-exchange")
+        with self._challenging():
+            if grant == "password":
+                identity = await self._by_password(request, one(form, "username"), one(form, "password"))
+            elif grant == "refresh_token":
+                identity = await self._sign_in.refresh(one(form, "refresh_token"), actor_of(request))
+                refresh = False  # the one it has stays good
+            elif grant == EXCHANGE:
+                identity = await self._by_exchange(request, form)
+                extra = {"issued_token_type": ACCESS_TOKEN, "token_type": "Bearer"}
+            else:
+                raise NoSuchPath("grant_type should be password, refresh_token or token-exchange")
         issued = await self._tokens.issue(identity, scopes)
         extra["scope"] = " ".join(str(scope) for scope in granted_scopes(issued))
         return await self._answer(request, identity, issued, refresh, one(form, "client_id"), extra)
@@ -75,43 +77,33 @@ class TokenRoutes:
         document = json.dumps(jwks(await self._keys.published()), separators=(",", ":")).encode()
         return content(200, "application/jwk-set+json", document, {"Cache-Control": "max-age=30"})
 
-    async def _identity(self, request: Request, authorization: str | None) -> Identity:
+    async def _by_authorization(self, request: Request) -> Identity:
+        authorization = request.headers.get("Authorization")
         if authorization is None:
             return NOBODY
         scheme, _, parameters = authorization.partition(" ")
         if scheme.lower() != "basic":
-            raise self._challenged(Unauthenticated("the token endpoint takes Basic, or a form by POST"))
-        try:
-            return await self._by_password(request, *parse_basic(parameters.strip()))
-        except Unauthenticated as error:
-            raise self._challenged(error) from error.__cause__
+            raise Unauthenticated("the token endpoint takes Basic, or a form by POST")
+        return await self._by_password(request, *parse_basic(parameters.strip()))
 
     async def _by_password(self, request: Request, name: str, password: str) -> Identity:
         if not name and not password:
             return NOBODY
-        try:
-            return await self._sign_in.sign_in(name, password, actor_of(request))
-        except Unauthenticated as error:
-            raise self._challenged(error) from error.__cause__
-
-    async def _by_refresh_token(self, request: Request, secret: str) -> Identity:
-        try:
-            return await self._sign_in.refresh(secret, actor_of(request))
-        except Unauthenticated as error:
-            raise self._challenged(error) from error.__cause__
+        return await self._sign_in.sign_in(name, password, actor_of(request))
 
     async def _by_exchange(self, request: Request, form: Form) -> Identity:
         if one(form, "subject_token_type") not in JWT_TYPES:
             raise RequestInvalid(f"subject_token_type should be {' or '.join(JWT_TYPES)}")
-        try:
-            return await self._sign_in.sign_in_by_job_token(one(form, "subject_token"), actor_of(request))
-        except Unauthenticated as error:
-            raise self._challenged(error) from error.__cause__
+        return await self._sign_in.sign_in_by_job_token(one(form, "subject_token"), actor_of(request))
 
-    def _challenged(self, error: Unauthenticated) -> Unauthenticated:
+    @contextmanager
+    def _challenging(self) -> Iterator[None]:
         """Here, a client is to send a name and a password (RFC 9110 section 11.6.1)."""
-        error.challenge = f'Basic realm="{quoted(self._service)}", charset="UTF-8"'
-        return error
+        try:
+            yield
+        except Unauthenticated as error:
+            error.challenge = f'Basic realm="{escaped(self._service)}", charset="UTF-8"'
+            raise
 
     async def _answer(
         self,
