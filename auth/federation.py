@@ -12,10 +12,7 @@ from auth.jws import (
     check_audience,
     check_lifetime,
     check_signature,
-    looks_like_jwt,
     read,
-    unverified_issuer,
-    unverified_key_id,
 )
 from auth.keys import Algorithm, PublicKey, by_kid, parse_jwks
 from auth.patterns import RepositoryPattern
@@ -29,10 +26,7 @@ __all__ = [
     "KeySource",
     "TrustRule",
     "check_rule",
-    "looks_like_jwt",
     "matching",
-    "unverified_issuer",
-    "unverified_key_id",
     "verify_identity_token",
 ]
 

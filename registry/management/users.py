@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from auth.federation import looks_like_jwt
+from auth.jws import looks_like_jwt
 from auth.secrets import kind_of
 from registry.management.fields import Answer, Input, Line, Name, Password, Search, Time
 from registry.management.operation import Call, Needs, Operation

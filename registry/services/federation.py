@@ -10,20 +10,16 @@ from auth.federation import (
     IdentityTokenInvalid,
     IssuerUnavailable,
     KeySource,
-    looks_like_jwt,
     matching,
-    unverified_issuer,
-    unverified_key_id,
     verify_identity_token,
 )
 from auth.identity import Identity
+from auth.jws import unverified_issuer, unverified_key_id
 from auth.keys import PublicKey, parse_jwks
 from registry.index import Index, trust_rules
 from registry.index.trust_rules import TrustRuleRow
 from registry.oci.errors import Unauthenticated, Unavailable
 from registry.services.identities import of_job
-
-__all__ = ["Federation", "looks_like_jwt"]
 
 
 class Federation:

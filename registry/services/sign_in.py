@@ -17,6 +17,7 @@ from auth import throttle
 from auth.actor import Actor
 from auth.directory import Directory
 from auth.identity import Identity
+from auth.jws import looks_like_jwt
 from auth.passwords import hash_password, verify_password
 from auth.secrets import SecretKind, hash_secret, kind_of
 from auth.throttle import ACCOUNT, ADDRESS
@@ -27,7 +28,7 @@ from registry.oci.errors import TooManyRequests, Unauthenticated
 from registry.services.accounts.lookup import is_name
 from registry.services.audit import REFUSED, Audit
 from registry.services.directory_users import DirectoryUsers
-from registry.services.federation import Federation, looks_like_jwt
+from registry.services.federation import Federation
 from registry.services.identities import check_credential, of_principal
 
 Result = TypeVar("Result")

@@ -14,10 +14,9 @@ from auth.federation import (
     TrustRule,
     check_rule,
     matching,
-    unverified_issuer,
-    unverified_key_id,
     verify_identity_token,
 )
+from auth.jws import unverified_issuer, unverified_key_id
 from auth.keys import SigningKey, jwks, parse_jwks
 from auth.patterns import RepositoryPattern
 from auth.roles import Role
