@@ -85,7 +85,7 @@ class Handler:
             path = path.removeprefix(self._prefix)
         kind, name, argument = parse_path(path)
         methods = self._routes.get(kind)
-        if methods is None:
+        if methods is None:  # only the routes of tokens and keys may be missing
             raise NoSuchPath("this registry has no accounts, and so neither tokens nor keys")
         route = methods.get(http.method)
         if route is None:

@@ -15,7 +15,7 @@ from registry.api.requests import Request
 from registry.api.tokens import TokenRoutes
 from registry.api.uploads import UploadRoutes
 
-Handler = Callable[[Request], Awaitable[Reply]]
+RouteHandler = Callable[[Request], Awaitable[Reply]]
 
 
 class Needs(Enum):
@@ -36,7 +36,7 @@ class Route:
     kind: str
     method: str
     needs: Action | Needs
-    handler: Handler
+    handler: RouteHandler
 
 
 Routes = Mapping[str, Mapping[str, Route]]
