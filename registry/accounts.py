@@ -30,11 +30,11 @@ class Accounts:
         """Raises ValueError for key files that can't be used."""
         auth = settings.auth
         self.epoch = Epoch(index, auth.revocation_seconds)
-        self.issuers = IssuerKeys()
+        self.issuer_keys = IssuerKeys()
         self.keys = SigningKeys(index, audit, algorithm=auth.algorithm, token_seconds=auth.token_seconds)
         self.keys.use_files(auth.key_files)
         self.directory = directory_of(settings.ldap)
-        self.sign_in = SignIn(index, audit, Federation(index, self.issuers), self.directory)
+        self.sign_in = SignIn(index, audit, Federation(index, self.issuer_keys), self.directory)
         self.tokens = RegistryTokens(
             index,
             self.keys,
@@ -61,7 +61,9 @@ class Accounts:
 
     def _other_issuer(self, settings: IssuerSettings) -> OtherIssuer:
         if settings.jwks_url is not None:
-            return OtherIssuer(settings.audience, fetch=partial(self.issuers.fetch_jwks, settings.jwks_url))
+            return OtherIssuer(
+                settings.audience, fetch=partial(self.issuer_keys.fetch_jwks, settings.jwks_url)
+            )
         assert settings.keys_file is not None, "one of them is set: the settings see to it"
         try:
             keys = parse_pem_public(settings.keys_file.read_text("ascii"))
@@ -72,7 +74,7 @@ class Accounts:
     async def close(self) -> None:
         """Let go of threads and connections."""
         self.sign_in.close()
-        await self.issuers.aclose()
+        await self.issuer_keys.aclose()
         if self.directory is not None:
             await self.directory.aclose()
 
