@@ -12,7 +12,7 @@ from registry.api.origin import Origin, Origins
 from registry.oci.digest import Digest
 from registry.oci.errors import RequestInvalid
 from registry.oci.name import RepositoryName, Tag
-from registry.services.callers import NOBODY, Caller
+from registry.services.callers import ANONYMOUS_CALLER, Caller
 from registry.services.manifests import Reference
 from registry.telemetry import PRINCIPAL, REQUEST_ID
 
@@ -28,7 +28,7 @@ class Request:
         self._name = name
         self.argument = argument
         self._query = query
-        self._caller: Caller = NOBODY
+        self._caller: Caller = ANONYMOUS_CALLER
 
     @property
     def caller(self) -> Caller:

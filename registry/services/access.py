@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from auth.actor import Actor
 from auth.decisions import Decision, decide
-from auth.identity import Identity
+from auth.identity import NOBODY, Identity
 from auth.jws import read
 from auth.principals import Kind, Principal
 from auth.roles import Action
@@ -27,7 +27,7 @@ from registry.index.access import RepositoryFacts
 from registry.oci.errors import Denied, RegistryError, Unauthenticated
 from registry.services.access_cache import AccessCache, Epoch
 from registry.services.audit import REFUSED, Audit
-from registry.services.callers import ANYBODY, NOBODY, Caller, TokenRights, Visit
+from registry.services.callers import ANONYMOUS_CALLER, ANYBODY, Caller, TokenRights, Visit
 from registry.services.identities import of_rules, of_token
 from registry.services.other_issuers import OtherIssuer
 from registry.services.sign_in import SignIn, check_address
@@ -97,14 +97,14 @@ class Access:
         """
         await self._look_for_news()
         if authorization is None:
-            await self._check(NOBODY, action, repository)
-            return NOBODY
+            await self._check(ANONYMOUS_CALLER, action, repository)
+            return ANONYMOUS_CALLER
         caller = self._remembered(authorization, action, repository)
         if caller is not None:
             return caller
         caller = await self._caller(authorization, visit)
         if (action, repository) not in caller.decided:
-            caller = await self._decided(caller, authorization, visit, action, repository)
+            caller = await self._admitted(caller, authorization, visit, action, repository)
             caller.remember(action, repository)
         return caller
 
@@ -161,7 +161,7 @@ class Access:
         self._keys.forget()
         return True
 
-    async def _decided(
+    async def _admitted(
         self, caller: Caller, authorization: str, visit: Visit, action: Action, repository: str
     ) -> Caller:
         """A caller who may. Before he is refused it is looked whether what is remembered has changed."""
@@ -266,7 +266,7 @@ class Access:
     async def _by_password(self, parameters: str, visit: Visit) -> Caller:
         name, password = parse_basic(parameters)
         if not name and not password:  # how clients without credentials answer a challenge
-            return Caller(NOBODY.identity)
+            return Caller(NOBODY)
         return Caller(await self._sign_in.sign_in(name, password, actor_of(visit)))
 
     async def _by_token(self, token: str, visit: Visit) -> tuple[Caller, float]:
@@ -300,7 +300,7 @@ class Access:
             subject = Principal.parse(claims.subject).name
             return await self._index.read(partial(of_rules, subject=subject, rule_ids=claims.rules))
         if claims.principal_id is None:
-            return NOBODY.identity
+            return NOBODY
         query = partial(
             of_token,
             principal_id=claims.principal_id,

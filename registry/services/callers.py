@@ -4,8 +4,7 @@ from typing import NamedTuple, Protocol
 
 from auth.decisions import may
 from auth.grants import Grant
-from auth.identity import NOBODY as NOBODY_AT_ALL
-from auth.identity import Identity
+from auth.identity import NOBODY, Identity
 from auth.patterns import EVERYTHING
 from auth.principals import ANONYMOUS, Kind
 from auth.roles import Action, Role
@@ -74,7 +73,7 @@ class Caller:
         return may(self.identity, Action.PULL, repository, public=public)
 
 
-NOBODY = Caller(NOBODY_AT_ALL)
+ANONYMOUS_CALLER = Caller(NOBODY)
 """Nobody who showed anything."""
 
 ANYBODY = Caller(
