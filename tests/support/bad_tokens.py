@@ -131,7 +131,7 @@ def public_der(key: SigningKey) -> bytes:
 
 
 def public_jwk(key: SigningKey) -> bytes:
-    return json.dumps(key.public_jwk()).encode()
+    return json.dumps(key.public.jwk()).encode()
 
 
 def by_a_stranger(**headers: object) -> Maker:
@@ -141,7 +141,7 @@ def by_a_stranger(**headers: object) -> Maker:
         other = SigningKey.generate(key.algorithm)
         header = {**header_of(key), **headers}
         if "jwk" in headers:
-            header["jwk"] = {**other.public_jwk(), "kid": key.kid}
+            header["jwk"] = {**other.public.jwk(), "kid": key.kid}
         return assemble(header, payload_of(key, issuer, audience, claims), other)
 
     return make
