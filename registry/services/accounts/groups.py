@@ -12,7 +12,8 @@ from registry.index.principals import PrincipalRow
 from registry.oci.errors import AlreadyExists, InputInvalid
 from registry.services.accounts.administrators import keeping_one
 from registry.services.accounts.changes import Changes, Event
-from registry.services.accounts.lookup import find_principal, settings_events
+from registry.services.accounts.lookup import find_principal
+from registry.services.accounts.settings import configure, settings_events
 from registry.services.audit import Audit
 
 __all__ = ["Group", "Groups", "PrincipalRow"]
@@ -66,11 +67,7 @@ class Groups:
         administrator is one by this group."""
 
         def change(connection: Connection) -> None:
-            row = find_principal(connection, Kind.GROUP, name)
-            if disabled is not None:
-                principals.set_disabled(connection, row.id, disabled)
-            if description is not None:
-                principals.describe(connection, row.id, description)
+            configure(connection, find_principal(connection, Kind.GROUP, name).id, disabled, description)
 
         events = settings_events(Principal(Kind.GROUP, name), disabled, description)
         await self._changes.make(keeping_one(change), actor, *events)

@@ -1,10 +1,9 @@
-"""Principals by name, and what the audit is told when their settings change."""
+"""Principals by name."""
 
 from auth.principals import Kind, Principal, check_name
 from registry.index import Connection, principals
 from registry.index.principals import PrincipalRow
 from registry.oci.errors import Unknown
-from registry.services.accounts.changes import Event
 
 
 def find_principal(connection: Connection, kind: Kind, name: str) -> PrincipalRow:
@@ -22,13 +21,3 @@ def is_name(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def settings_events(target: Principal, disabled: bool | None, description: str | None) -> list[Event]:
-    """An event for each setting that is not None."""
-    events = []
-    if disabled is not None:
-        events.append(Event(f"{target.kind}.{'disable' if disabled else 'enable'}", str(target)))
-    if description is not None:
-        events.append(Event(f"{target.kind}.describe", str(target), {"description": description}))
-    return events

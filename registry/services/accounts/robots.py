@@ -14,7 +14,8 @@ from registry.index.principals import PrincipalRow
 from registry.oci.errors import AlreadyExists
 from registry.services.accounts.changes import Changes, Event
 from registry.services.accounts.credentials import Wanted, add_credential, limits_detail
-from registry.services.accounts.lookup import find_principal, settings_events
+from registry.services.accounts.lookup import find_principal
+from registry.services.accounts.settings import configure, settings_events
 from registry.services.audit import Audit
 from registry.services.identities import limits_of
 
@@ -76,11 +77,7 @@ class Robots:
         """Set what is not None. Raises Unknown."""
 
         def change(connection: Connection) -> None:
-            row = find_principal(connection, Kind.ROBOT, name)
-            if disabled is not None:
-                principals.set_disabled(connection, row.id, disabled)
-            if description is not None:
-                principals.describe(connection, row.id, description)
+            configure(connection, find_principal(connection, Kind.ROBOT, name).id, disabled, description)
 
         events = settings_events(Principal(Kind.ROBOT, name), disabled, description)
         await self._changes.make(change, actor, *events)

@@ -15,7 +15,8 @@ from registry.index.users import UserRow
 from registry.oci.errors import AlreadyExists, Conflict, InputInvalid, Unknown
 from registry.services.accounts.administrators import keeping_one
 from registry.services.accounts.changes import Changes, Event
-from registry.services.accounts.lookup import is_name, settings_events
+from registry.services.accounts.lookup import is_name
+from registry.services.accounts.settings import configure, settings_events
 from registry.services.audit import Audit
 
 __all__ = ["Imported", "User", "UserRow", "Users"]
@@ -80,11 +81,7 @@ class Users:
         """Set what is not None. Raises Unknown, and Conflict for the last administrator."""
 
         def change(connection: Connection) -> None:
-            row = find(connection, name)
-            if disabled is not None:
-                principals.set_disabled(connection, row.principal.id, disabled)
-            if description is not None:
-                principals.describe(connection, row.principal.id, description)
+            configure(connection, find(connection, name).principal.id, disabled, description)
 
         events = settings_events(Principal(Kind.USER, name), disabled, description)
         await self._changes.make(keeping_one(change), actor, *events)
