@@ -10,6 +10,7 @@ GROUP = "entrepot.storage_drivers"
 _OURS = (
     EntryPoint("filesystem", "storage_drivers.filesystem:FilesystemDriver", GROUP),
     EntryPoint("memory", "storage_drivers.memory:MemoryDriver", GROUP),
+    EntryPoint("s3", "storage_drivers.s3:S3Driver", GROUP),
 )
 """Named here as well, so that they are found in a checkout that was never installed."""
 

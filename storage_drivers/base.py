@@ -6,7 +6,15 @@ index can point to it without asking again. docs/storage-drivers.md tells how to
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -164,8 +172,9 @@ class StorageDriver(ABC):
         """
 
     @abstractmethod
-    async def locate(self, location: str) -> LocalFile | SignedUrl | None:
-        """The fast way out for a whole object, if there is one. Raises NotFound if it is cheap to know."""
+    async def locate(self, location: str, client: str = "") -> LocalFile | SignedUrl | None:
+        """The fast way out for a whole object, if there is one for `client`, an address, as far as it is
+        known. Raises NotFound if it is cheap to know."""
 
     @abstractmethod
     async def delete(self, location: str) -> None:
@@ -174,6 +183,20 @@ class StorageDriver(ABC):
     @abstractmethod
     def scan(self) -> AsyncIterator[Object]:
         """Every object, in any order. Staged ones are left out."""
+
+    async def check(self) -> None:  # noqa: B027 - most media need no look before
+        """Raise ValueError if the medium says that it can't work as it is set up; asked once, at the start.
+
+        A medium that does not answer may do so later: Unavailable.
+        """
+
+    async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
+        """Remove what uploads left behind that nobody knows any more; how many things that were.
+
+        `before`: seconds since the epoch; what is staged since then stays. So does what belongs to one of
+        `uploads`: all that have begun and not ended.
+        """
+        return 0
 
     async def aclose(self) -> None:  # noqa: B027 - most drivers hold nothing
         """Let go of connections and threads."""

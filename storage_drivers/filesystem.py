@@ -252,7 +252,7 @@ class FilesystemDriver(StorageDriver):
             if reader.is_open:
                 self._threads.submit(reader.close)  # of a deleted file this frees the blocks: slow
 
-    async def locate(self, location: str) -> LocalFile:
+    async def locate(self, location: str, client: str = "") -> LocalFile:
         """No I/O: whoever opens the file sees whether it is there."""
         return LocalFile(self._path(location))
 

@@ -98,7 +98,7 @@ class MemoryDriver(StorageDriver):
         if end > len(content):
             raise Unavailable(f"the object at {location!r} ends at {len(content)}, before {end}")
 
-    async def locate(self, location: str) -> None:
+    async def locate(self, location: str, client: str = "") -> None:
         return None
 
     async def delete(self, location: str) -> None:

@@ -2,7 +2,10 @@
 
 import asyncio
 from asyncio import CancelledError
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def settled(future: "asyncio.Future[Any]") -> CancelledError | None:
@@ -21,3 +24,15 @@ async def settled(future: "asyncio.Future[Any]") -> CancelledError | None:
     if not future.cancelled():
         future.exception()  # seen: without this asyncio warns of it when nobody asks for the result
     return cancelled
+
+
+async def finished(work: Coroutine[Any, Any, T]) -> tuple[T, CancelledError | None]:
+    """Do work of several steps to its end, even if the waiting task is cancelled meanwhile, and tell so.
+
+    Raises what the work raises; with a cancellation that one, from the other.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled = await settled(task)
+    if cancelled is not None and (failure := task.exception()) is not None:
+        raise cancelled from failure
+    return task.result(), cancelled

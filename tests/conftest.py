@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
 from tests.support.postgres import postgres_server, postgres_url
+from tests.support.s3_server import s3_server, s3_settings
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["postgres_server", "postgres_url", "s3_server", "s3_settings"]

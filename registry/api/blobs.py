@@ -38,12 +38,13 @@ class BlobRoutes:
         if "Range" in headers and range_applies(headers.get("If-Range"), f'"{row.digest}"'):
             ranges = parse_range(headers["Range"], row.size)
         if ranges is None:
-            return await self._span(200, fields_of_blob(row.digest, row.size), row, 0, row.size)
+            block = fields_of_blob(row.digest, row.size)
+            return await self._span(200, block, request, row, 0, row.size)
         if len(ranges) == 1:
             start, stop = ranges[0]
             fields = [("Content-Range", f"bytes {start}-{stop - 1}/{row.size}"), *validators(row.digest)]
             fields += [("Content-Type", BLOB_TYPE), ("Content-Length", str(stop - start))]
-            return await self._span(206, head_block(fields), row, start, stop)
+            return await self._span(206, head_block(fields), request, row, start, stop)
         return self._several(row, ranges)
 
     @staticmethod
@@ -51,12 +52,14 @@ class BlobRoutes:
         headers = request.headers
         return "If-None-Match" in headers and etag_matches(headers.getall("If-None-Match"), f'"{row.digest}"')
 
-    async def _span(self, status: int, block: bytes, row: BlobRow, start: int, stop: int) -> Reply:
+    async def _span(
+        self, status: int, block: bytes, request: Request, row: BlobRow, start: int, stop: int
+    ) -> Reply:
         """The fastest way from `start` up to `stop`: memory, sendfile, the storage itself, or a stream."""
         content = await self._blobs.small(row)
         if content is not None:
             return Reply(status, block, content[start:stop])
-        place = await self._blobs.locate(row)
+        place = await self._blobs.locate(row, request.address)
         if isinstance(place, LocalFile):
             file = await self._sender.open(place.path, row.size)
             return FileReply(status, block, self._sender, file, start, stop)

@@ -3,12 +3,14 @@
 import argparse
 import asyncio
 import json
+import sys
 
 from registry.cli.commands import Commands, add_command, add_group
 from registry.cli.settings_flags import load_settings
 from registry.config import ConfigError, Settings
 from registry.config_sources import MASK, effective
 from registry.drivers import driver_class
+from storage_drivers import StorageError
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
@@ -25,12 +27,21 @@ def _check(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def check_storage(settings: Settings) -> None:
-    """Let the driver judge its own table. Raises ConfigError."""
+def check_storage(settings: Settings, *, ask: bool = False) -> None:
+    """Let the driver judge its own table; with `ask` also the medium. Raises ConfigError.
+
+    A medium that does not answer may do so in a moment: that is told and no error.
+    """
 
     async def try_it() -> None:
         driver = driver_class(settings.storage.driver).from_settings(settings.storage_settings())
-        await driver.aclose()
+        try:
+            if ask:
+                await driver.check()
+        except StorageError as error:
+            print(f"the storage does not answer yet: {error}", file=sys.stderr)
+        finally:
+            await driver.aclose()
 
     try:
         asyncio.run(try_it())

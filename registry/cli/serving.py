@@ -25,7 +25,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     from registry.server import listen, serve  # here, so that `entrepot config` starts without a web server
 
     settings = load_settings(parsed).settings
-    check_storage(settings)
+    check_storage(settings, ask=True)
     prepare_index(settings)
     prepare_certificate(settings)
     open_audit_file(settings)

@@ -86,10 +86,10 @@ class Blobs:
             self._small.put(row.digest, content)
         return content
 
-    async def locate(self, row: BlobRow) -> LocalFile | SignedUrl | None:
-        """The fast way to the bytes, if the driver has one."""
+    async def locate(self, row: BlobRow, client: str) -> LocalFile | SignedUrl | None:
+        """The fast way to the bytes, if the driver has one for `client`, an address."""
         with translated_errors():
-            return await self._driver.locate(row.location)
+            return await self._driver.locate(row.location, client)
 
     async def read(self, row: BlobRow, start: int, stop: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to, not including, `stop`."""
