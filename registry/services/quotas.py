@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from auth.actor import Actor
@@ -9,6 +11,7 @@ from registry.index import Connection, Index, quotas
 from registry.oci.errors import Unknown
 from registry.services.accounts.changes import Changes, Event
 from registry.services.audit import Audit
+from registry.services.batches import rows_after
 
 __all__ = ["Quota", "Quotas"]
 
@@ -36,15 +39,9 @@ class Quotas:
         """At most `limit` quotas after the prefix `last` that may be shown, and whether more follow."""
 
         def query(connection: Connection) -> list[Quota]:
-            found: list[Quota] = []
-            after = last
-            while len(found) <= limit:
-                rows = quotas.page(connection, after, BATCH)
-                found += [quota_of(connection, row.prefix, row.bytes) for row in rows if shown(row.prefix)]
-                if len(rows) < BATCH:
-                    break
-                after = rows[-1].prefix
-            return found
+            rows = rows_after(last, partial(quotas.page, connection), lambda row: row.prefix, BATCH)
+            found = islice((row for row in rows if shown(row.prefix)), limit + 1)
+            return [quota_of(connection, row.prefix, row.bytes) for row in found]
 
         found = await self._index.read(query)
         return found[:limit], len(found) > limit

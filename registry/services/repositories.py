@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from auth.actor import Actor
@@ -15,6 +17,7 @@ from registry.oci.errors import DeletionDisabled, RepositoryUnknown
 from registry.oci.name import RepositoryName
 from registry.services.accounts.changes import Changes, Event
 from registry.services.audit import Audit
+from registry.services.batches import rows_after
 from registry.services.policies import check_may_go
 
 __all__ = ["Repositories", "RepositoryDetails", "RepositoryRow", "RepositorySettings"]
@@ -65,15 +68,9 @@ class Repositories:
             return everything or identity is None or may(identity, Action.PULL, row.name, public=row.public)
 
         def query(connection: Connection) -> list[RepositoryRow]:
-            found: list[RepositoryRow] = []
-            after, batch = last, limit + 1 if everything else BATCH
-            while len(found) <= limit:
-                rows = repositories.page_visible(connection, after, batch, prefixes, search)
-                found += filter(shown, rows)
-                if len(rows) < batch:
-                    break
-                after = rows[-1].name
-            return found
+            batch = limit + 1 if everything else BATCH
+            read = partial(repositories.page_visible, connection, prefixes=prefixes, search=search)
+            return list(islice(filter(shown, rows_after(last, read, lambda row: row.name, batch)), limit + 1))
 
         if not limit:
             return [], False

@@ -1,14 +1,15 @@
 """The last administrator: nobody can take away the right to manage the registry from everybody."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from auth.patterns import EVERYTHING
 from auth.principals import Kind, Principal
 from auth.roles import Role
 from registry.index import Connection, grants, groups, principals
-from registry.index.grants import GrantRow
 from registry.oci.errors import Conflict
+from registry.services.batches import rows_after
 
 Result = TypeVar("Result")
 
@@ -37,9 +38,10 @@ def keeping_one(change: Callable[[Connection], Result]) -> Callable[[Connection]
 
 def is_administered(connection: Connection) -> bool:
     """Whether any user can manage the registry. A robot does not count: its secret may be lost or expire."""
+    read = partial(grants.page, connection, prefix=str(EVERYTHING))
     return any(
         _is_user_or_has_one(connection, Principal(row.principal_kind, row.principal_name))
-        for row in _on_everything(connection)
+        for row in rows_after(None, read, lambda row: row.id, BATCH)
         if row.role is Role.ADMINISTRATOR
     )
 
@@ -53,10 +55,3 @@ def _is_user_or_has_one(connection: Connection, principal: Principal) -> bool:
     return row.kind is Kind.GROUP and any(
         member.kind is Kind.USER and not member.disabled for member in groups.members(connection, row.id)
     )
-
-
-def _on_everything(connection: Connection) -> Iterator[GrantRow]:
-    last: int | None = None
-    while rows := grants.page(connection, last, BATCH, prefix=str(EVERYTHING)):
-        yield from rows
-        last = rows[-1].id

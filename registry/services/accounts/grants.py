@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 from auth.actor import Actor
 from auth.patterns import RepositoryPattern
@@ -15,6 +16,7 @@ from registry.services.accounts.administrators import keeping_one
 from registry.services.accounts.changes import Changes, Event
 from registry.services.accounts.lookup import find_principal
 from registry.services.audit import Audit
+from registry.services.batches import rows_after
 
 __all__ = ["GrantRow", "Grants"]
 
@@ -47,16 +49,10 @@ class Grants:
             return (repository is None or row.pattern.matches(repository)) and shown(row.pattern)
 
         def query(connection: Connection) -> list[GrantRow]:
-            found: list[GrantRow] = []
-            after = last
             owner = None if principal is None else find_principal(connection, *principal).id
-            while len(found) <= limit:
-                rows = grants.page(connection, after, BATCH, owner)
-                found += filter(wanted, rows)
-                if len(rows) < BATCH:
-                    break
-                after = rows[-1].id
-            return found
+            read = partial(grants.page, connection, principal_id=owner)
+            rows = rows_after(last, read, lambda row: row.id, BATCH)
+            return list(islice(filter(wanted, rows), limit + 1))
 
         found = await self._index.read(query)
         return found[:limit], len(found) > limit
