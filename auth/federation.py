@@ -26,6 +26,7 @@ __all__ = [
     "KeySource",
     "TrustRule",
     "check_rule",
+    "is_loopback",
     "matching",
     "verify_identity_token",
 ]
@@ -178,14 +179,15 @@ def _check_issuer(issuer: str, *, asked: bool) -> None:
         host = None
     if not host or url.scheme not in ("https", "http") or url.query or url.fragment or url.username:
         raise ValueError(f"the issuer {issuer[:200]!r} should be a URL like https://gitlab.example.com")
-    if asked and url.scheme == "http" and not _is_loopback(host):
+    if asked and url.scheme == "http" and not is_loopback(host):
         raise ValueError(
             f"the issuer {issuer[:200]} should have a URL with https, or give its keys with the rule"
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"

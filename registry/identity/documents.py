@@ -1,13 +1,12 @@
 """Fetching small JSON documents that other servers publish."""
 
-import ipaddress
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
-from auth.federation import IssuerUnavailable
+from auth.federation import IssuerUnavailable, is_loopback
 from registry.oci.quoting import quoted
 from registry.oci.strict_json import StrictJSONError, parse_object
 
@@ -78,14 +77,6 @@ def checked_url(url: str) -> URL:
     if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(host)):
         raise IssuerUnavailable(f"{quoted(url)} should be https://")
     return parsed
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def proxy_for(url: URL) -> str | None:
