@@ -4,6 +4,7 @@ A new key is published for a while before it signs, and an old one verifies for 
 may live: so keys rotate while everybody works, and whoever keeps a copy of the key set has time to see it.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from auth.actor import Actor
 from auth.keys import PublicKey, SigningKey
-from registry.index import Connection, Index, signing_keys
+from registry.index import Connection, Index, access, signing_keys
 from registry.index.signing_keys import SigningKeyRow
 from registry.services.audit import Audit, AuditRow
 
@@ -37,7 +38,8 @@ class SigningKeys:
         self._keys: dict[str, SigningKey] = {}
         self._rows: Sequence[SigningKeyRow] = ()
         self._fixed: Sequence[SigningKey] = ()
-        self._looked_at = 0.0
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
 
     def use_files(self, paths: Sequence[Path]) -> None:
         """Take the keys from PEM files; the first signs. Raises ValueError, naming the file."""
@@ -60,10 +62,14 @@ class SigningKeys:
         return self._keys[chosen.kid]
 
     async def look_for(self, kid: str) -> None:
-        """Have a key ready for `verifying`. An unknown one may be new: the index is asked, once a second."""
-        outdated = time.monotonic() - self._looked_at > LOOK_AGAIN_SECONDS
-        if not self._fixed and kid not in self._keys and (outdated or not self._rows):
-            await self._load()
+        """Have a key ready for `verifying`. The index is asked for an unknown one, which another process may
+        have made a moment ago: once for all that are looked for at the same time."""
+        asked_at = time.monotonic()
+        if self._fixed or kid in self._keys:
+            return
+        async with self._looking:
+            if not self._rows or self._looked_at < asked_at:
+                await self._load()
 
     def verifying(self, kid: str) -> PublicKey | None:
         """A key of ours by its id, if it is known here."""
@@ -117,6 +123,7 @@ class SigningKeys:
             self._rows, self._keys = (), {}
 
     async def _load(self) -> None:
+        began = time.monotonic()
         rows = await self._index.read(signing_keys.all_keys)
         now = time.time()
         living = [row for row in rows if row.retired_at is None or row.retired_at > now - self._kept_seconds]
@@ -126,7 +133,7 @@ class SigningKeys:
             for row in living
         }
         self._rows = living
-        self._looked_at = time.monotonic()
+        self._looked_at = began
 
     @property
     def _kept_seconds(self) -> float:
@@ -134,7 +141,9 @@ class SigningKeys:
 
 
 def add_first(connection: Connection, key: SigningKey) -> None:
-    """Enter a key unless there is one: several processes may start at once."""
+    """Enter a key unless there is one: several processes may start at once, and all but one of them wait for
+    that one here."""
+    access.bump(connection)
     if not signing_keys.all_keys(connection):
         signing_keys.add(connection, key.kid, key.algorithm, key.to_pem(), time.time())
 

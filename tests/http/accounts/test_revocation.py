@@ -217,6 +217,16 @@ async def test_a_key_is_rotated_at_once(two: Two) -> None:
             assert (await reader.get(MANIFEST, fresh)).status == 200
 
 
+async def test_a_new_key_counts_everywhere_from_the_first_moment(two: Two) -> None:
+    house = two.house
+    await house.user("alice", ("reader", "acme/*"))
+
+    for _ in range(3):  # the other one has just looked which keys there are, and looks again
+        await house.call("POST", "/keys/rotate", {"at_once": True}, status=201)
+        fresh = bearer(await token(house.client, PULL, fields=basic("alice", PASSWORD)))
+        assert (await two.other.get(MANIFEST, fresh)).status == 200
+
+
 async def test_a_key_is_rotated_while_everybody_works(two: Two) -> None:
     house = two.house
     await house.user("alice", ("reader", "acme/*"))
