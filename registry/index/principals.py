@@ -113,10 +113,7 @@ def set_disabled(connection: Connection, id: int, disabled: bool) -> bool:
 
 def describe(connection: Connection, id: int, description: str) -> bool:
     """Write a description. False: there is no such principal."""
-    changed = DESCRIBE.run(connection, {"wanted": id, "text": description}) > 0
-    if changed:
-        access.bump(connection)
-    return changed
+    return DESCRIBE.run(connection, {"wanted": id, "text": description}) > 0
 
 
 def remove(connection: Connection, id: int) -> bool:
