@@ -186,6 +186,10 @@ class Access:
         return caller
 
     async def _check(self, caller: Caller, action: Action, repository: str) -> None:
+        """Raise Unauthenticated where signing in or another token could help, else Denied, unless he may.
+
+        So whoever has a token is never Denied: his client is to ask for one that carries more.
+        """
         token, identity = caller.token, caller.identity
         scopes = (scope_of(action, repository),)
         if token is None:

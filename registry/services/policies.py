@@ -43,6 +43,7 @@ def check_quota(connection: Connection, repository: str, coming: int = 0) -> Non
 
 
 def check_limits(connection: Connection, limits: Limits, coming: int) -> None:
+    """As `check_quota`, for quotas that were read before."""
     for prefix, limit in limits:
         used = quotas.usage(connection, prefix)
         if used + coming > limit:
