@@ -8,7 +8,7 @@ from registry.index import Connection, Index, access, quotas, repositories, tags
 from registry.oci.errors import QuotaExceeded, TagImmutable
 from registry.services.access_cache import AccessCache, Epoch
 
-Limits = list[tuple[str, int]]
+QuotaLimits = list[tuple[str, int]]
 """Prefixes with what may lie below them, in bytes."""
 
 
@@ -42,7 +42,7 @@ def check_quota(connection: Connection, repository: str, coming: int = 0) -> Non
     check_limits(connection, quotas.lock_of_repository(connection, repository), coming)
 
 
-def check_limits(connection: Connection, limits: Limits, coming: int) -> None:
+def check_limits(connection: Connection, limits: QuotaLimits, coming: int) -> None:
     """As `check_quota`, for quotas that were read before."""
     for prefix, limit in limits:
         used = quotas.usage(connection, prefix)
@@ -57,7 +57,7 @@ class QuotaGate:
     def __init__(self, index: Index, epoch: Epoch) -> None:
         self._index = index
         self._epoch = epoch
-        self._limits: AccessCache[str, Limits] = AccessCache(epoch, limit=50_000)
+        self._limits: AccessCache[str, QuotaLimits] = AccessCache(epoch, limit=50_000)
 
     async def check(self, repository: str, coming: int) -> None:
         """Raise QuotaExceeded if so many bytes can't fit. What is there already is counted again if it
