@@ -33,10 +33,14 @@ class Authority:
         self.ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, address: str) -> tuple[Path, Path]:
-        """The files of a certificate for an IP address, and of its key."""
+        """The files of a certificate for an IP address or a name, and of its key."""
         key = generate_private_key(SECP256R1())
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address)])
-        addresses = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        try:
+            subject: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(address))
+        except ValueError:
+            subject = x509.DNSName(address)
+        addresses = x509.SubjectAlternativeName([subject])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             self._builder(name, key)
