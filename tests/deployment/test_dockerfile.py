@@ -27,6 +27,8 @@ REQUIREMENTS = ROOT / ".ci" / "image-requirements.txt"
 BUILD, LAST = stages(FILE)
 USER = 10001
 
+pytestmark = pytest.mark.xdist_group("image")  # one process, and so one installation, for all tests
+
 
 def texts(keyword: str) -> list[str]:
     return [instruction.text for instruction in LAST if instruction.keyword == keyword]

@@ -16,6 +16,8 @@ from tests.engines.images import make_image
 from tests.engines.layouts import read_layout, write_layout
 from tests.support.server import RunningRegistry, start_registry
 
+pytestmark = pytest.mark.xdist_group("engines_tls")  # one process, and so one registry, for all of them
+
 PASSWORD = "a-password-for-the-administrator"
 USER = f"admin:{PASSWORD}"
 

@@ -23,7 +23,8 @@ from tests.http.answers import Answer
 from tests.http.client import Client
 from tests.http.serving import Registries
 from tests.support.postgres import PostgresServer
-from tests.support.server import start_registry
+from tests.support.s3_server import S3Server
+from tests.support.server import free_port, start_registry
 
 __all__ = ["guarded"]
 
@@ -106,6 +107,30 @@ async def test_a_storage_that_is_gone_and_comes_back(
     root.unlink()
     assert (await client.get("/readyz")).status == 200
     assert "the storage can be used again" in caplog.text
+
+
+@SQLITE
+@pytest.mark.usefixtures("failures_are_logged")
+async def test_a_bucket_that_is_gone_and_comes_back(registries: Registries, s3_server: S3Server) -> None:
+    """A bucket that is missing must not look like an object that is missing, as it does to HEAD."""
+    bucket = s3_server.create_bucket()
+    client = await registries.start(storage={"driver": "s3", "s3": s3_server.settings(bucket)})
+    assert (await client.get("/readyz")).status == 200
+
+    s3_server.client.delete_bucket(Bucket=bucket)
+    assert problems(await client.get("/readyz")).keys() == {"storage"}
+    s3_server.client.create_bucket(Bucket=bucket)
+    assert (await client.get("/readyz")).status == 200
+
+
+@SQLITE
+@pytest.mark.usefixtures("failures_are_logged")
+async def test_a_storage_that_nobody_serves(registries: Registries, s3_server: S3Server) -> None:
+    nobody = s3_server.settings("bucket", f"http://127.0.0.1:{free_port()}")
+    client = await registries.start(storage={"driver": "s3", "s3": nobody})
+
+    assert problems(await client.get("/readyz")).keys() == {"storage"}
+    assert (await client.get("/healthz")).status == 200
 
 
 @SQLITE

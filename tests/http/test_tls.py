@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import random
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -21,6 +22,7 @@ from tests.http.client import Client
 from tests.http.content import REPOSITORY, digest_of, image, push_blob, push_manifest, start_upload
 from tests.http.serving import Registries
 from tests.support.certificates import Authority
+from tests.support.server import start_registry
 
 __all__ = ["guarded"]
 
@@ -239,3 +241,29 @@ async def test_who_does_not_speak_tls_is_hung_up_on(
     good = with_limits(lambda context: None)
     assert (await asyncio.to_thread(raw, encrypted.port, good, hello)).startswith(b"HTTP/1.1 200")
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_who_never_begins_to_speak_tls_is_let_go(tmp_path: Path, index_url: str) -> None:
+    """By the process as it is run; and clients that keep a connection open do not keep it from ending."""
+    data = tmp_path / "data"
+    running = start_registry(
+        data,
+        arguments=["--tls", "auto"],
+        environment={"ENTREPOT_SERVER__HEADER_SECONDS": "0.5"},
+        ca_file=data / "tls" / "ca.pem",
+    )
+    host, port = running.address.split(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=PATIENT) as silent:
+            assert silent.recv(1) == b""
+        trust = ssl.create_default_context(cafile=running.ca_file)
+        with (
+            socket.create_connection((host, int(port)), timeout=PATIENT) as plain,
+            trust.wrap_socket(plain, server_hostname=host) as kept,
+        ):
+            kept.sendall(b"GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert kept.recv(15) == b"HTTP/1.1 200 OK"
+            assert running.stop() == 0
+        assert not re.search("ERROR|WARNING", running.log), running.log
+    finally:
+        running.kill()
