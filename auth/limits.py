@@ -11,11 +11,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Limits(NamedTuple):
-    """Pulling only, some repositories only, some addresses only. Empty: not limited in that."""
+    """Pulling only, some repositories only, some addresses only; empty: not limited in that. `ends`: only for
+    a time, which is somebody's decision and not how long a client stays signed in."""
 
     read_only: bool = False
     repositories: tuple[RepositoryPattern, ...] = ()
     addresses: tuple[Network, ...] = ()
+    ends: bool = False
 
     @classmethod
     def parse(cls, read_only: bool, repositories: Sequence[str], addresses: Sequence[str]) -> "Limits":

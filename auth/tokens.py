@@ -39,8 +39,7 @@ class Access(NamedTuple):
 class Claims(NamedTuple):
     """What a token says. Times in seconds since the epoch; the subject of the anonymous is empty.
 
-    `principal_id`, `credential_id` and `rules` are rows; `addresses` are the networks that the credential
-    is limited to. Tokens of outside issuers have none of these.
+    `principal_id`, `credential_id` and `rules` are rows. Tokens of outside issuers have none of these.
     """
 
     subject: str
@@ -51,7 +50,6 @@ class Claims(NamedTuple):
     principal_id: int | None = None
     credential_id: int | None = None
     rules: tuple[int, ...] = ()
-    addresses: tuple[str, ...] = ()
     issuer: str = ""
 
 
@@ -81,7 +79,6 @@ def sign(claims: Claims, key: SigningKey, issuer: str, audience: str) -> str:
             "principal": claims.principal_id,
             "credential": claims.credential_id,
             "rules": claims.rules,
-            "addresses": claims.addresses,
         },
     }
     token = jwt.encode(payload, key.private_key, key.algorithm, headers={"kid": key.kid})
@@ -165,15 +162,13 @@ def _with_private(claims: Claims, private: object) -> Claims:
     if not isinstance(private, Mapping):
         raise TokenInvalid("the token was not made by this registry")
     ids = (private.get("principal"), private.get("credential"))
-    rules, addresses = private.get("rules", []), _texts(private.get("addresses", []))
-    if not isinstance(rules, list) or addresses is None or not all(map(_is_row, rules)):
+    rules = private.get("rules", [])
+    if not isinstance(rules, list) or not all(map(_is_row, rules)):
         raise TokenInvalid("the token was not made by this registry")
     principal_id, credential_id = (row if _is_row(row) else None for row in ids)
     if (principal_id, credential_id) != ids:
         raise TokenInvalid("the token was not made by this registry")
-    return claims._replace(
-        principal_id=principal_id, credential_id=credential_id, rules=tuple(rules), addresses=addresses
-    )
+    return claims._replace(principal_id=principal_id, credential_id=credential_id, rules=tuple(rules))
 
 
 def _is_row(value: object) -> bool:

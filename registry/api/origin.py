@@ -73,7 +73,8 @@ class Origins:
             parsed = ipaddress.ip_address(address)
         except ValueError:
             return False
-        return any(parsed in network for network in self._trusted)
+        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+        return any((mapped or parsed) in network for network in self._trusted)
 
     def _forwarded(self, request: web.BaseRequest) -> dict[str, str]:
         """What the proxies tell: `Forwarded` if it is there, or else X-Forwarded-*. Nonsense is left out."""

@@ -76,6 +76,22 @@ NOTE_USED = Statement(
 
 REMOVE = Statement(delete(credentials).where(credentials.c.id == bindparam("id")))
 
+OF_KIND = (credentials.c.principal_id == bindparam("owner")) & (
+    credentials.c.kind == bindparam("wanted_kind")
+)
+REMOVE_OLDEST = Statement(
+    delete(credentials).where(
+        OF_KIND,
+        credentials.c.id
+        <= select(credentials.c.id)
+        .where(OF_KIND)
+        .order_by(credentials.c.id.desc())
+        .offset(bindparam("keep"))
+        .limit(1)
+        .scalar_subquery(),
+    )
+)
+
 REMOVE_EXPIRED = Statement(delete(credentials).where(credentials.c.expires_at <= bindparam("now")))
 
 
@@ -162,6 +178,13 @@ def remove(connection: Connection, id: int) -> bool:
     if removed:
         access.bump(connection)
     return removed
+
+
+def remove_oldest(connection: Connection, principal_id: int, kind: str, keep: int) -> None:
+    """Delete a principal's credentials of a kind but for the newest `keep`."""
+    values = {"owner": principal_id, "wanted_kind": kind, "keep": keep}
+    if REMOVE_OLDEST.run(connection, values):
+        access.bump(connection)
 
 
 def remove_expired(connection: Connection, now: float) -> int:

@@ -20,7 +20,11 @@ def check_needs(operation: Operation, call: Call) -> None:
     if operation.needs is not Needs.REPOSITORY or (operation.changes and not caller.grants):
         check_signed_in(caller)
     if operation.makes_credentials and caller.limits != UNLIMITED:
-        raise denied(call, "the token that was used is limited, and this could be a way around its limits")
+        raise denied(
+            call,
+            "the token that was used is limited, if only in time, and this could be a way around it: sign in "
+            "with the password",
+        )
     if operation.needs is Needs.SELF_OR_ADMINISTRATOR:
         if is_self(call):
             if operation.changes:

@@ -186,11 +186,12 @@ class TagImmutable(Denied):
 class QuotaExceeded(Denied):
     """What came would not fit into a quota; all in bytes."""
 
-    def __init__(self, prefix: str, limit: int, used: int, coming: int) -> None:
-        more = f" and {coming} were to come" if coming else ""
+    def __init__(self, prefix: str, limit: int, coming: int) -> None:
+        """What is used is not told: below the prefix may be repositories that the client must not know of."""
+        room = f"no room for {coming} bytes more" if coming else "no room left"
         super().__init__(
-            f"the quota of {prefix} is {limit} bytes: {used} are used{more}",
-            {"prefix": prefix, "quota": limit, "used": used, "coming": coming},
+            f"the quota of {prefix} is {limit} bytes, and there is {room}: delete something, or ask for more",
+            {"prefix": prefix, "quota": limit, "coming": coming},
         )
 
 

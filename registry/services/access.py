@@ -80,6 +80,7 @@ class Access:
         self._epoch = epoch
         self._sign_in = sign_in
         self._keys = keys
+        self._keys_epoch = epoch.value
         self._others = others
         outside = [OutsideIssuer(name, other.audience, other.verifying) for name, other in others.items()]
         self._verifier = Verifier(issuer, service, keys.verifying, outside)
@@ -150,14 +151,19 @@ class Access:
 
     async def _look_for_news(self) -> None:
         if not self._epoch.is_current():
-            await self._read_epoch()
+            await self._epoch.read()
+        self._forget_keys()
 
     async def _read_epoch(self) -> bool:
         """Whether something was changed since the last look."""
-        before = self._epoch.value
         await self._epoch.read()
-        if self._epoch.value == before:
+        return self._forget_keys()
+
+    def _forget_keys(self) -> bool:
+        """Forget keys that were read under another epoch, whoever has read that; whether there were any."""
+        if self._epoch.value == self._keys_epoch:
             return False
+        self._keys_epoch = self._epoch.value
         self._keys.forget()
         return True
 

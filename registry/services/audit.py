@@ -15,6 +15,7 @@ from auth.actor import Actor
 from auth.secrets import redacted
 from registry.index import Connection, Index, audit
 from registry.index.audit import AuditRow
+from registry.services.floods import Floods
 
 __all__ = ["ALLOWED", "FAILED", "REFUSED", "Audit", "AuditRow"]
 
@@ -38,6 +39,7 @@ class Audit:
         self._index = index
         self._keep_seconds = keep_seconds
         self._waiting: list[AuditRow] = []
+        self._floods = Floods()
         self._writing = asyncio.Lock()
 
     def record(
@@ -69,8 +71,14 @@ class Audit:
         result: str = ALLOWED,
         detail: Mapping[str, object] | None = None,
     ) -> None:
-        """Enter what changed nothing. It waits only when more comes than can be written."""
+        """Enter what changed nothing. It waits only when more comes than can be written.
+
+        Of the refusals of one address only so many are entered one by one, and of the others their number:
+        anybody can cause them, without an account.
+        """
         row = entry(actor, action, target, result, detail)
+        if result != ALLOWED and not self._floods.has_room(actor.address):
+            return
         self.tell(row)
         self._waiting.append(row)
         if len(self._waiting) >= MOST_WAITING:
@@ -87,6 +95,10 @@ class Audit:
 
     async def flush(self) -> None:
         """Write down what was noted. When that fails it is kept for the next time."""
+        for address, count in self._floods.left_out():
+            row = entry(Actor("anonymous", address), "refusals", None, REFUSED, {"left_out": count})
+            self.tell(row)
+            self._waiting.append(row)
         async with self._writing:
             while batch := self._waiting[:BATCH]:
                 await self._index.write(partial(audit.record, rows=batch), durable=False)

@@ -7,6 +7,7 @@ from auth.grants import Grant
 from auth.identity import Identity
 from auth.limits import UNLIMITED, Limits
 from auth.principals import Kind, Principal
+from auth.secrets import SecretKind
 from registry.index import Connection, credentials, grants, principals, trust_rules, users
 from registry.index.credentials import CredentialRow
 from registry.index.trust_rules import TrustRuleRow
@@ -18,13 +19,18 @@ def of_principal(connection: Connection, principal_id: int, credential: Credenti
 
     Raises Unauthenticated when it is gone or disabled, and when what its token was got with has expired.
     """
-    if credential is not None and credential.parent_id is not None:
-        check_credential(credentials.get(connection, credential.parent_id))
+    ends = False
+    if credential is not None:
+        origin: CredentialRow | None = credential
+        if credential.parent_id is not None:
+            origin = credentials.get(connection, credential.parent_id)
+            check_credential(origin)
+        ends = origin is not None and origin.kind != SecretKind.REFRESH and origin.expires_at is not None
     row = principals.get(connection, principal_id)
     if row is None or row.disabled:
         raise Unauthenticated("this account was removed or disabled", problem="invalid_token")
     granted, groups = grants.of_identity(connection, principal_id)
-    limits = UNLIMITED if credential is None else limits_of(credential)
+    limits = UNLIMITED if credential is None else limits_of(credential)._replace(ends=ends)
     principal = Principal(Kind(row.kind), row.name)
     credential_id = None if credential is None else credential.id
     return Identity(principal, tuple(granted), tuple(groups), limits, principal_id, credential_id)

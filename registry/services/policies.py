@@ -47,7 +47,7 @@ def check_limits(connection: Connection, limits: QuotaLimits, coming: int) -> No
     for prefix, limit in limits:
         used = quotas.usage(connection, prefix)
         if used + coming > limit:
-            raise QuotaExceeded(prefix, limit, used, coming)
+            raise QuotaExceeded(prefix, limit, coming)
 
 
 class QuotaGate:

@@ -24,6 +24,9 @@ from registry.oci.errors import NameInvalid, RequestInvalid
 from registry.oci.name import RepositoryName
 from registry.services.signing_keys import SigningKeys
 
+MOST_REFRESH_TOKENS = 100
+"""Of one principal. Each login of a client leaves one; the oldest make room."""
+
 TOKEN_ACTIONS = (Action.PULL, Action.PUSH, Action.DELETE)
 """What a token can carry for a repository, in the order in which it is written."""
 
@@ -73,7 +76,6 @@ class RegistryTokens:
             principal_id=identity.principal_id,
             credential_id=identity.credential_id,
             rules=identity.rules,
-            addresses=tuple(map(str, identity.limits.addresses)),
         )
         try:
             token = sign(claims, await self._keys.signing(), self._issuer, self._service)
@@ -86,7 +88,8 @@ class RegistryTokens:
 
         None for a job: its own token is short-lived, and so is all that it leads to.
         """
-        if identity.principal_id is None or identity.principal.kind is Kind.JOB:
+        owner = identity.principal_id
+        if owner is None or identity.principal.kind is Kind.JOB:
             return None
         secret = new_secret(SecretKind.REFRESH)
         now = time.time()
@@ -94,7 +97,7 @@ class RegistryTokens:
         printable = "".join(filter(str.isprintable, client))  # no text of PostgreSQL can hold a NUL
         create = partial(
             credentials.create,
-            principal_id=identity.principal_id,
+            principal_id=owner,
             kind=SecretKind.REFRESH,
             hash=secret.hash,
             description=printable[:100],
@@ -105,7 +108,12 @@ class RegistryTokens:
             expires_at=now + self._refresh_seconds,
             parent_id=identity.credential_id,
         )
-        await self._index.write(create)
+
+        def change(connection: Connection) -> None:
+            credentials.remove_oldest(connection, owner, SecretKind.REFRESH, keep=MOST_REFRESH_TOKENS - 1)
+            create(connection)
+
+        await self._index.write(change)
         return secret.text
 
 

@@ -290,7 +290,6 @@ BAD_TOKENS: Mapping[str, Maker] = {
     "a principal that is true": with_claims(entrepot={"principal": True}),
     "a credential that is a fraction": with_claims(entrepot={"credential": 1.5}),
     "rules that are strings": with_claims(entrepot={"rules": ["1"]}),
-    "addresses that are a string": with_claims(entrepot={"addresses": "10.0.0.0/8"}),
     # Form.
     "nothing": with_text(lambda token: ""),
     "no token at all": with_text(lambda token: "entrepot"),

@@ -146,7 +146,7 @@ class TestQuotas:
 
         answer = await writer.post(f"/v2/{APP}/blobs/uploads/?digest={digest_of(content)}", content)
 
-        assert self.exceeded(answer) == {"prefix": "acme", "quota": 1000, "used": 0, "coming": 1001}
+        assert self.exceeded(answer) == {"prefix": "acme", "quota": 1000, "coming": 1001}
         assert (await writer.head(f"/v2/{APP}/blobs/{digest_of(content)}")).status == 404
 
     async def test_a_put_with_its_length_is_refused(self, writer: SignedIn) -> None:
@@ -164,7 +164,7 @@ class TestQuotas:
 
         answer = await writer.post(f"/v2/{APP}/blobs/uploads/?digest={digest_of(b'y')}", b"y")
 
-        assert self.exceeded(answer)["used"] == 1000
+        assert self.exceeded(answer) == {"prefix": "acme", "quota": 1000, "coming": 1}
 
     async def test_chunks_of_unknown_length_are_refused_at_the_manifest(self, writer: SignedIn) -> None:
         """Where it can be known no earlier; what no manifest needs, collection takes."""

@@ -35,7 +35,6 @@ def claims(**changes: object) -> Claims:
         principal_id=7,
         credential_id=9,
         rules=(3, 4),
-        addresses=("10.0.0.0/8", "::1/128"),
         issuer=ISSUER,
     )
     return made._replace(**changes)  # type: ignore[arg-type]
@@ -50,7 +49,7 @@ def test_what_is_signed_is_what_is_verified(algorithm: str) -> None:
 
 
 def test_the_token_of_the_anonymous() -> None:
-    nobody = claims(subject="", access=(), principal_id=None, credential_id=None, rules=(), addresses=())
+    nobody = claims(subject="", access=(), principal_id=None, credential_id=None, rules=())
     assert VERIFIER.verify(sign(nobody, KEY, ISSUER, AUDIENCE)) == nobody
 
 
@@ -132,7 +131,7 @@ class TestOutsideIssuers:
         assert (verified.subject, verified.issuer) == ("user:alice", self.OUTSIDE.issuer)
         assert verified.access == claims().access
         assert (verified.principal_id, verified.credential_id) == (None, None)
-        assert (verified.rules, verified.addresses) == ((), ())
+        assert verified.rules == ()
 
     def test_their_token_may_say_little(self) -> None:
         expires_at = int(time.time()) + 60

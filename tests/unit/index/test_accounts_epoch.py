@@ -70,6 +70,7 @@ MOVING: dict[str, Change] = {
     "access.bump": lambda c, w: access.bump(c),
     "credentials.remove": lambda c, w: credentials.remove(c, w.credential),
     "credentials.remove_expired": lambda c, w: credentials.remove_expired(c, 100.0),
+    "credentials.remove_oldest": lambda c, w: credentials.remove_oldest(c, w.alice, "personal", 0),
     "credentials.set_expiry": lambda c, w: credentials.set_expiry(c, w.credential, 50.0),
     "grants.add": lambda c, w: grants.add(c, w.alice, Role.WRITER, PATTERN, 1.0, rows.BY),
     "grants.remove": lambda c, w: grants.remove(c, w.grant),
@@ -118,6 +119,7 @@ KEEPING: dict[str, Change] = {
 WITHOUT_EFFECT: dict[str, Change] = {
     "credentials.remove": lambda c, w: credentials.remove(c, 12345),
     "credentials.remove_expired": lambda c, w: credentials.remove_expired(c, 1.0),
+    "credentials.remove_oldest": lambda c, w: credentials.remove_oldest(c, w.alice, "personal", 100),
     "grants.add": lambda c, w: rows.grant(c, w.team, Role.READER, "**"),
     "grants.remove": lambda c, w: grants.remove(c, 12345),
     "groups.add_member": lambda c, w: groups.add_member(c, w.team, w.robot),
