@@ -58,8 +58,7 @@ class S3Driver(StorageDriver):
     def __init__(self, settings: S3Settings) -> None:
         self._bucket = Bucket(settings)
         self.budget = Budget(settings.memory_bytes)
-        largest = settings.part_bytes if settings.equal_parts else settings.memory_bytes // 4
-        self._plan = PartPlan(settings.part_bytes, largest)
+        self._plan = PartPlan(settings.part_bytes, settings.memory_bytes // 4, settings.equal_parts)
         self._threads = ThreadPoolExecutor(RECEIVING_THREADS, thread_name_prefix="s3-receiving")
         self._networks = settings.redirected_networks()
         self._redirect_seconds = settings.redirect_seconds

@@ -78,10 +78,9 @@ class Appending:
                     lazy = run
                 taken, gathered, size = gathered, [], 0
                 await self._take(chain(taken, lazy))
-        except Stopped:
-            await self._take(iter(gathered))
-            raise
-        await self._take(iter(gathered))
+        finally:
+            if size:
+                await self._take(iter(gathered))
 
     async def _next(self, source: AsyncIterator[Run]) -> Run | None:
         """The next run, or None at the end. Who must wait for it keeps no memory that others wait for."""
@@ -179,7 +178,8 @@ class Appending:
             self._flights, self._sent = [], 0
 
     async def flush(self) -> None:
-        """Make everything durable that was taken: its end becomes a segment.
+        """Make everything durable that was taken: its end becomes a part if it is enough for one, or else a
+        segment.
 
         Smaller segments before it are taken into it, so that a tail of n bytes has log n of them, and each
         byte is written log n times at most. The new segment begins like the old one under the same key:
@@ -188,6 +188,13 @@ class Appending:
         await self.settle()
         buffer = self.buffer
         if not buffer.count:
+            return
+        size = self.front + buffer.count
+        if size >= self._plan.least(self.staged.parts + 1):
+            if buffer.reservation is None:
+                buffer.grow(self.front, buffer.count, await self._budget.reserve(size))
+            await self._send()
+            await self.settle()
             return
         segments = list(self.staged.segments())
         merged: list[tuple[int, int]] = []

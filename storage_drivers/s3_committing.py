@@ -60,10 +60,16 @@ class Committing:
         try:
             await self._bucket.complete(staged.key, staged.multipart, parts)
         except (NotFound, Unavailable):
-            # Perhaps it was carried out, and the answer lost.
-            if (await self._bucket.stat(staged.key)).size != self._size:
+            if not await self._is_there(staged.key):
                 raise
         return staged.key
+
+    async def _is_there(self, location: str) -> bool:
+        """Whether a completion was carried out, and its answer lost."""
+        try:
+            return (await self._bucket.stat(location)).size == self._size
+        except NotFound:
+            return False
 
     async def _again(self, found: Sequence[Object]) -> str:
         """The object that an earlier commit made, if it holds these very bytes."""

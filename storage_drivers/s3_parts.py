@@ -34,18 +34,28 @@ _NUMBERS = re.compile(r"([0-9]{1,15}( [0-9]{1,15})*)?")
 class PartPlan:
     """How large parts are, in bytes: `first`, doubled after each 1,000 parts until `largest` is reached.
 
-    With 8 MiB and a largest one of 64 MiB, 10,000 parts hold 492 GiB.
+    With 8 MiB and a largest one of 64 MiB, 10,000 parts hold 492 GiB. If they are `equal`, all are `first`.
     """
 
     first: int
     largest: int
+    equal: bool = False
 
     def size(self, number: int) -> int:
         """The bytes of part `number`, from 1 up. Raises NoSpace for one that S3 would not take."""
         if number > MOST_PARTS:
             raise NoSpace(f"the object has more than {MOST_PARTS} parts: raise memory_bytes or part_bytes")
+        if self.equal:
+            return self.first
         doublings = min((number - 1) // PARTS_BEFORE_DOUBLING, 40)
         return max(self.first, min(self.first << doublings, self.largest))
+
+    def least(self, number: int) -> int:
+        """The bytes from which the end of a request is sent as part `number`, instead of waiting for more.
+
+        Not where that would use up the numbers.
+        """
+        return self.size(number) if self.equal or number > PARTS_BEFORE_DOUBLING else SMALLEST_PART
 
 
 @dataclass(frozen=True, slots=True)

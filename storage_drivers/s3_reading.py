@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from storage_drivers.base import Unavailable
+from storage_drivers.base import NotFound, StorageError, Unavailable
 from storage_drivers.s3_bucket import Bucket
 from storage_drivers.s3_client import FAILURES, code_of, passing, pause, translated
 
@@ -36,7 +36,7 @@ class Reading:
                 except FAILURES as error:
                     failures += 1
                     if failures >= self._bucket.client.attempts or not passing(error):
-                        raise translated(error, f"get_object of {self._key!r}") from error
+                        raise self._failure(error) from error
                     self._close()
                     await pause(failures)
                     continue
@@ -48,6 +48,12 @@ class Reading:
             self._close()
         if self._stop is not None and self._position < self._stop:
             raise Unavailable(f"{self._key} ends at {self._position}, before {self._stop}")
+
+    def _failure(self, error: Exception) -> StorageError:
+        failure = translated(error, f"get_object of {self._key!r}")
+        if isinstance(failure, NotFound) and self._etag:  # some of it was read already
+            return Unavailable(f"{self._key} was deleted while it was read")
+        return failure
 
     def _step(self) -> bytes:
         """The next piece; empty at the end."""
