@@ -13,6 +13,7 @@ from registry.index import Index
 from registry.services.access import Access, OpenAccess
 from registry.services.access_cache import Epoch
 from registry.services.audit import Audit
+from registry.services.authentication import Authentication
 from registry.services.federation import Federation
 from registry.services.other_issuers import OtherIssuer
 from registry.services.registry_tokens import RegistryTokens
@@ -44,10 +45,9 @@ class Accounts:
             refresh_seconds=auth.refresh_seconds,
         )
         others = {other.issuer: self._other_issuer(other) for other in auth.issuers}
-        self.access: Access | OpenAccess = (
-            OpenAccess()
-            if settings.open
-            else Access(
+        self.access: Access | OpenAccess = OpenAccess()
+        if not settings.open:
+            authentication = Authentication(
                 index,
                 self.epoch,
                 self.sign_in,
@@ -57,7 +57,7 @@ class Accounts:
                 service=auth.service,
                 others=others,
             )
-        )
+            self.access = Access(index, self.epoch, authentication, audit)
 
     def _other_issuer(self, settings: IssuerSettings) -> OtherIssuer:
         if settings.jwks_url is not None:

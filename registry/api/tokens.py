@@ -16,7 +16,7 @@ from registry.api.challenges import escaped
 from registry.api.replies import Reply, content, json_content
 from registry.api.requests import Request
 from registry.oci.errors import NoSuchPath, RequestInvalid, Unauthenticated
-from registry.services.access import actor_of, parse_basic
+from registry.services.authentication import actor_of, parse_basic
 from registry.services.registry_tokens import Issued, RegistryTokens
 from registry.services.sign_in import SignIn
 from registry.services.signing_keys import SigningKeys

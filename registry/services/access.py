@@ -1,46 +1,27 @@
-"""Access: who sends a request, and whether he may do what it needs.
+"""Access: whether whoever sends a request may do what it needs.
 
-Two ways lead in, with equal rights: Basic with a name and a password, and Bearer with a registry token. A
-token never allows more than its owner may do at the moment when it is used.
+A registry token never allows more than its owner may do at the moment when it is used.
 """
 
-import asyncio
-import base64
-import hashlib
-import os
-import time
-from collections.abc import Iterable, Mapping
 from functools import partial
-from weakref import WeakValueDictionary
 
-from auth.actor import Actor
 from auth.decisions import Decision, decide
-from auth.identity import NOBODY, Identity
-from auth.jws import read
-from auth.principals import Kind, Principal
+from auth.identity import Identity
 from auth.roles import Action
 from auth.scopes import Scope
-from auth.tokens import Access as TokenAccess
-from auth.tokens import Claims, OutsideIssuer, TokenInvalid, Verifier
 from registry.index import Index, access
 from registry.index.access import RepositoryFacts
 from registry.oci.errors import Denied, RegistryError, Unauthenticated
 from registry.services.access_cache import AccessCache, Epoch
 from registry.services.audit import REFUSED, Audit
+from registry.services.authentication import Authentication, actor_of
 from registry.services.callers import ANONYMOUS_CALLER, ANYBODY, Caller, TokenRights, Visit
-from registry.services.identities import of_rules, of_token
-from registry.services.other_issuers import OtherIssuer
-from registry.services.sign_in import SignIn, check_address
-from registry.services.signing_keys import SigningKeys
 
 SCOPES = {Action.PULL: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
 """What a client is told to ask a token for."""
 
 UNSET = RepositoryFacts(0, "", False, ())
 """What holds for a repository that does not exist."""
-
-LONGEST_KEY = 2048
-"""Characters of a header field that is remembered as it is."""
 
 
 class OpenAccess:
@@ -62,33 +43,12 @@ class OpenAccess:
 class Access:
     """The door. All that it remembers is bounded, in number and in time."""
 
-    def __init__(
-        self,
-        index: Index,
-        epoch: Epoch,
-        sign_in: SignIn,
-        keys: SigningKeys,
-        audit: Audit,
-        *,
-        issuer: str,
-        service: str,
-        others: Mapping[str, OtherIssuer],
-    ) -> None:
-        """`issuer` and `service` are `iss` and `aud` of our tokens; `others` are token servers that are
-        believed as well, by their `iss`."""
+    def __init__(self, index: Index, epoch: Epoch, authentication: Authentication, audit: Audit) -> None:
         self._index = index
         self._epoch = epoch
-        self._sign_in = sign_in
-        self._keys = keys
-        self._keys_epoch = epoch.value
-        self._others = others
-        outside = [OutsideIssuer(name, other.audience, other.verifying) for name, other in others.items()]
-        self._verifier = Verifier(issuer, service, keys.verifying, outside)
+        self._authentication = authentication
         self._audit = audit
-        self._callers: AccessCache[str | bytes, Caller] = AccessCache(epoch, limit=5_000)
         self._facts: AccessCache[str, RepositoryFacts] = AccessCache(epoch, limit=50_000)
-        self._entering: WeakValueDictionary[str | bytes, asyncio.Lock] = WeakValueDictionary()
-        self._salt = os.urandom(16)
 
     async def admit(self, authorization: str | None, visit: Visit, action: Action, repository: str) -> Caller:
         """Whoever sends this header field, if he may do `action` with a repository, existing or not.
@@ -103,7 +63,7 @@ class Access:
         caller = self._remembered(authorization, action, repository)
         if caller is not None:
             return caller
-        caller = await self._caller(authorization, visit)
+        caller = await self._authentication.caller(authorization, visit)
         if (action, repository) not in caller.decided:
             caller = await self._admitted(caller, authorization, visit, action, repository)
             caller.remember(action, repository)
@@ -118,7 +78,7 @@ class Access:
         scopes = () if scope is None else (str(scope),)
         if authorization is None:
             raise Unauthenticated("authentication is required", scopes)
-        caller = await self._caller(authorization, visit)
+        caller = await self._authentication.caller(authorization, visit)
         if scope is not None and caller.token is not None and not caller.token.carries(scope):
             raise Unauthenticated(f"the token does not carry {scope}", scopes, "insufficient_scope")
         return caller
@@ -152,20 +112,12 @@ class Access:
     async def _look_for_news(self) -> None:
         if not self._epoch.is_current():
             await self._epoch.read()
-        self._forget_keys()
+        self._authentication.forget_keys()
 
     async def _read_epoch(self) -> bool:
         """Whether something was changed since the last look."""
         await self._epoch.read()
-        return self._forget_keys()
-
-    def _forget_keys(self) -> bool:
-        """Forget keys that were read under another epoch, whoever has read that; whether there were any."""
-        if self._epoch.value == self._keys_epoch:
-            return False
-        self._keys_epoch = self._epoch.value
-        self._keys.forget()
-        return True
+        return self._authentication.forget_keys()
 
     async def _admitted(
         self, caller: Caller, authorization: str, visit: Visit, action: Action, repository: str
@@ -177,7 +129,7 @@ class Access:
             except (Unauthenticated, Denied):
                 if not await self._read_epoch():
                     raise
-                caller = await self._caller(authorization, visit)
+                caller = await self._authentication.caller(authorization, visit)
                 await self._check(caller, action, repository)
         except (Unauthenticated, Denied) as error:
             await self._note_refusal(caller, visit, action, repository, error)
@@ -186,7 +138,7 @@ class Access:
 
     def _remembered(self, authorization: str, action: Action, repository: str) -> Caller | None:
         """The short way of nearly all requests: a token that was found to be good for the same before."""
-        caller = self._callers.get(authorization)
+        caller = self._authentication.remembered(authorization)
         if caller is None or (action, repository) not in caller.decided or caller.identity.limits.addresses:
             return None
         return caller
@@ -242,98 +194,11 @@ class Access:
             found = await self._read_facts(repository)
         return found.public
 
-    async def _caller(self, authorization: str, visit: Visit) -> Caller:
-        """Who this is, remembered for a while."""
-        key: str | bytes = authorization
-        if len(authorization) > LONGEST_KEY or not authorization.startswith("Bearer "):
-            # Passwords are not kept in memory, and of what is long only so much.
-            encoded = authorization.encode("utf-8", "surrogateescape")
-            key = hashlib.blake2b(encoded, key=self._salt).digest()
-        caller = self._callers.get(key)
-        if caller is None:
-            lock = self._entering.setdefault(key, asyncio.Lock())
-            async with lock:  # a password is checked once, however many requests bring it
-                caller = self._callers.get(key)
-                if caller is None:
-                    caller = await self._authenticated(key, authorization, visit)
-        if caller.identity.limits.addresses:
-            check_address(caller.identity, visit.address)
-        return caller
-
-    async def _authenticated(self, key: str | bytes, authorization: str, visit: Visit) -> Caller:
-        epoch = self._epoch.value
-        scheme, _, parameters = authorization.partition(" ")
-        lives = None
-        if scheme.lower() == "bearer":
-            caller, lives = await self._by_token(parameters.strip(), visit)
-        elif scheme.lower() == "basic":
-            caller = await self._by_password(parameters.strip(), visit)
-        else:
-            raise Unauthenticated("the header field Authorization should begin with Bearer or Basic")
-        self._callers.put(key, caller, epoch, lives)
-        return caller
-
-    async def _by_password(self, parameters: str, visit: Visit) -> Caller:
-        name, password = parse_basic(parameters)
-        if not name and not password:  # how clients without credentials answer a challenge
-            return Caller(NOBODY)
-        return Caller(await self._sign_in.sign_in(name, password, actor_of(visit)))
-
-    async def _by_token(self, token: str, visit: Visit) -> tuple[Caller, float]:
-        """The owner of a registry token, and for how many seconds it is good."""
-        try:
-            await self._look_for_key(token)
-            claims = self._verifier.verify(token)
-            identity = await self._owner(claims)
-        except (TokenInvalid, Unauthenticated) as error:
-            reason = error.message if isinstance(error, Unauthenticated) else error.reason
-            await self._audit.note(actor_of(visit), "sign-in", None, REFUSED, {"token": reason})
-            raise Unauthenticated(reason, problem="invalid_token") from error
-        rights = TokenRights(merged(claims.access), decides=identity.principal.kind is Kind.EXTERNAL)
-        return Caller(identity, rights), claims.expires_at - time.time()
-
-    async def _look_for_key(self, token: str) -> None:
-        """Get what the verifier will ask for: it does not wait. Raises TokenInvalid."""
-        unverified = read(token)
-        if unverified.kid is None:
-            return
-        other = self._others.get(unverified.issuer or "")
-        if other is not None:
-            await other.look_for(unverified.kid)
-        else:
-            await self._keys.look_for(unverified.kid)
-
-    async def _owner(self, claims: Claims) -> Identity:
-        if claims.issuer in self._others:
-            return Identity(Principal(Kind.EXTERNAL, claims.subject or "anonymous"))
-        if claims.rules:
-            subject = Principal.parse(claims.subject).name
-            return await self._index.read(partial(of_rules, subject=subject, rule_ids=claims.rules))
-        if claims.principal_id is None:
-            return NOBODY
-        query = partial(
-            of_token,
-            principal_id=claims.principal_id,
-            credential_id=claims.credential_id,
-            issued_at=claims.issued_at,
-        )
-        return await self._index.read(query)
-
     async def _note_refusal(
         self, caller: Caller, visit: Visit, action: Action, repository: str, error: RegistryError
     ) -> None:
         actor = actor_of(visit, caller.name)
         await self._audit.note(actor, action.value, repository, REFUSED, {"reason": error.message})
-
-
-def merged(entries: Iterable[TokenAccess]) -> dict[tuple[str, str], TokenAccess]:
-    """What a token carries, by type and name. Another server may name one thing twice."""
-    found: dict[tuple[str, str], TokenAccess] = {}
-    for entry in entries:
-        key = (entry.type, entry.name)
-        before = found.get(key)
-        found[key] = entry if before is None else entry._replace(actions=before.actions + entry.actions)
-    return found
 
 
 def scope_of(action: Action, repository: str) -> str:
@@ -349,22 +214,3 @@ def detail_of(identity: Identity, action: Action, repository: str, decision: Dec
         "repository": repository,
         "reason": decision.reason,
     }
-
-
-def actor_of(visit: Visit, principal: str = "anonymous") -> Actor:
-    """Who does something, as audit and history write it down."""
-    return Actor(principal, visit.address, visit.request_id)
-
-
-def parse_basic(parameters: str) -> tuple[str, str]:
-    """User name and password (RFC 7617). Raises Unauthenticated."""
-    try:
-        decoded = base64.b64decode(parameters, validate=True).decode()
-    except ValueError:  # not Base64, not ASCII, or not UTF-8
-        raise Unauthenticated(
-            "the credentials of Basic should be user:password, in UTF-8 and Base64"
-        ) from None
-    name, colon, password = decoded.partition(":")
-    if not colon or "\0" in decoded:
-        raise Unauthenticated("the credentials of Basic should be user:password, in UTF-8 and Base64")
-    return name, password

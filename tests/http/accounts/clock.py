@@ -7,7 +7,7 @@ import pytest
 
 MODULES = (
     "registry.services.access_cache",
-    "registry.services.access",
+    "registry.services.authentication",
     "registry.services.signing_keys",
     "registry.services.sign_in",
     "registry.services.identities",
