@@ -59,10 +59,10 @@ class SignIn:
     async def sign_in(self, name: str, password: str, actor: Actor) -> Identity:
         """Who this is. Raises Unauthenticated, which says no more than whoever asks may know, and
         TooManyRequests. Both are audited; `actor` tells from where."""
+        if looks_like_jwt(password):
+            return await self.sign_in_by_job_token(password, actor)  # whatever name came with it
         if kind_of(password) is not None:
             found = self._by_secret(name, password, actor.address)
-        elif looks_like_jwt(password):
-            found = self._federation.sign_in(password)
         else:
             found = self._by_password(name, password, actor.address)
         if known := account_name(name):
