@@ -105,6 +105,7 @@ class Registry:
             },
             expiring={
                 "dropping expired uploads": uploads.expire,
+                "sweeping what uploads left in the storage": uploads.sweep,
                 "dropping expired tokens": accounts.sign_in.expire,
                 "dropping old rows of the audit": services.audit.expire,
             },

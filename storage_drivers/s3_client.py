@@ -53,6 +53,7 @@ _WRONG_SETTINGS = {
     "AccessDenied": "the credentials do not allow it",
     "403": "the credentials do not allow it",
     "InvalidAccessKeyId": "the access key is unknown",
+    "XAdminUserNotFound": "the access key is unknown",  # versitygw
     "SignatureDoesNotMatch": "the secret key is wrong",
     "PermanentRedirect": "the bucket is in another region",
     "AuthorizationHeaderMalformed": "the bucket is in another region",

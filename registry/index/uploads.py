@@ -107,6 +107,8 @@ ABANDON = Statement(
 
 REMOVE_FINISHED = Statement(delete(uploads).where(uploads.c.repository == bindparam("of_repository")))
 
+STATES = Statement(select(uploads.c.offset, uploads.c.state).where(uploads.c.finished.is_(None)))
+
 RUNNING = (
     select(
         uploads.c.id,
@@ -250,6 +252,11 @@ def get(connection: Connection, upload_id: str) -> UploadSummary | None:
     """A running session of any repository."""
     row = connection.execute(RUNNING.where(uploads.c.id == upload_id)).first()
     return None if row is None else UploadSummary(*row)
+
+
+def states(connection: Connection) -> Sequence[tuple[int, Mapping[str, str | int | None]]]:
+    """(offset, the storage driver's state) of each session that has not ended."""
+    return [(int(offset), json.loads(str(state))) for offset, state in STATES.all(connection, {})]
 
 
 def abandon(connection: Connection, repository: str) -> None:

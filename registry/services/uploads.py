@@ -183,6 +183,17 @@ class Uploads:
             count += len(rows)
         return count
 
+    async def sweep(self) -> int:
+        """Remove what a process that died left in the storage and no session knows; how many things.
+
+        What is younger than a session without a byte gets, or than a day, is left alone: a blob that comes in
+        one request has no session.
+        """
+        before = time.time() - max(self._expire_seconds, 86400)
+        running = await self._index.read(uploads.states)
+        with translated_errors():
+            return await self._driver.sweep(before, [Upload(offset, state) for offset, state in running])
+
     @asynccontextmanager
     async def _held(self, repository: RepositoryName, upload_id: str) -> AsyncIterator[Held]:
         """Hold a session, and note in the index what became of it. One that has ended comes `ended`."""
