@@ -111,7 +111,7 @@ async def test_the_guard_of_computing_bites() -> None:
 async def test_the_guard_of_blocking_calls_bites(
     index_url: str, tmp_path: Path, blocking: Callable[[], None]
 ) -> None:
-    async def locate(_driver: FilesystemDriver, _location: str) -> None:
+    async def locate(_driver: FilesystemDriver, _location: str, _client: str) -> None:
         blocking()
 
     async def guarded() -> None:
