@@ -66,7 +66,7 @@ class Handler:
             return traced(http, await self._handle(http))
         except RegistryError as error:
             if isinstance(error, StorageFull | Unavailable):  # the others are the client's own fault
-                log.error("%s %s: %s", http.method, http.raw_path, error.message, exc_info=error.__cause__)
+                log.error("%s %s: %s%s", http.method, http.raw_path, error.message, told_cause(error))
             return traced(http, reply_to(error))
         except ConnectionError:
             return Unheard()
@@ -116,6 +116,13 @@ def traced(http: web.BaseRequest, reply: Reply) -> Reply:
     if REQUEST_ID in http:
         reply.block += f"X-Request-Id: {http[REQUEST_ID]}\r\n".encode()
     return reply
+
+
+def told_cause(error: RegistryError) -> str:
+    """What the index or the storage said itself, in one line: while either is out of reach, each request
+    brings one."""
+    cause = error.__cause__
+    return "" if cause is None else f" ({type(cause).__name__}: {' '.join(str(cause).split())})"
 
 
 def path_of_absolute(target: str) -> str:

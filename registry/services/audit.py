@@ -16,6 +16,7 @@ from auth.secrets import redacted
 from registry.index import Connection, Index, audit
 from registry.index.audit import AuditRow
 from registry.services.floods import Floods
+from registry.services.housekeeping import attempt_all
 
 __all__ = ["ALLOWED", "FAILED", "REFUSED", "Audit", "AuditRow"]
 
@@ -88,10 +89,7 @@ class Audit:
         """Write what was noted, again and again, until cancelled."""
         while True:
             await asyncio.sleep(GATHER_SECONDS)
-            try:
-                await self.flush()
-            except Exception:
-                logging.getLogger(__name__).exception("the audit could not be written; it is tried again")
+            await attempt_all({"writing the audit": self.flush})
 
     async def flush(self) -> None:
         """Write down what was noted. When that fails it is kept for the next time."""

@@ -1,5 +1,6 @@
 """When storage or index can't do their part: an honest answer, never half of one (HARDENING section 3)."""
 
+import logging
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,9 +49,10 @@ async def refusals(client: Client, location: str) -> list[tuple[int, str]]:
     ],
 )
 async def test_a_storage_that_takes_nothing(
-    client: Client, error: Exception, refusal: tuple[int, str]
+    client: Client, error: Exception, refusal: tuple[int, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Old images pull, pushes are refused in plain words, and go on when there is room."""
+    """Old images pull, pushes are refused in plain words, and go on when there is room. The log says why, in
+    a line for each request."""
     old = await push_blob(client, b"old" * 50_000)
     location = await start_upload(client)
 
@@ -65,6 +67,11 @@ async def test_a_storage_that_takes_nothing(
         assert (await client.get(f"/v2/{REPOSITORY}/blobs/{old}")).status == 200
 
     assert (await client.put(f"{location}?digest={digest_of(CONTENT)}", CONTENT)).status == 201
+    failures = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(failures) == 4
+    for failure in failures:
+        assert failure.getMessage().endswith(f"({type(error).__name__}: {error})")
+        assert failure.exc_info is None
 
 
 async def test_an_index_that_takes_nothing(client: Client) -> None:
