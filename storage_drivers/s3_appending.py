@@ -1,18 +1,21 @@
 """One `append`: bytes become parts, which are sent while others come; what is left becomes a segment."""
 
 import asyncio
+import logging
 from asyncio import CancelledError
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 
-from storage_drivers.base import NotFound, Observer, Run
+from storage_drivers.base import NotFound, Observer, Run, StorageError
 from storage_drivers.s3_bucket import Bucket
 from storage_drivers.s3_budget import Budget
 from storage_drivers.s3_buffers import GATHERED, Buffer
 from storage_drivers.s3_parts import PartPlan, Staged, new_location, segment_key
 from storage_drivers.threads import finished, settled
+
+log = logging.getLogger(__name__)
 
 PARTS_AT_ONCE = 8
 """Of one upload, on their way."""
@@ -236,7 +239,10 @@ class Appending:
             await settled(flight)
         self.buffer.release()
         if self._begun_here:
-            await self._bucket.end(self.staged.key, self._begun_here)
+            try:
+                await self._bucket.end(self.staged.key, self._begun_here)
+            except StorageError as error:  # the sweep will
+                log.warning("a multipart upload could not be ended: %s", error)
 
 
 async def load(bucket: Bucket, token: str, segments: Sequence[tuple[int, int]], buffer: Buffer) -> None:

@@ -70,7 +70,7 @@ class Bucket:
                 raise Unavailable(f"{key} ends at {start + filled}, before {start + len(into)}")
 
         if len(into):
-            await self.client.attempt(f"get_object of {key!r}", fetch)
+            await self.client.attempt(f"get_object {key}", fetch)
 
     def open(self, key: str, start: int, stop: int | None, etag: str = "") -> Any:
         """The answer to a GET; if an ETag is given, of that object alone. Blocks; raises FAILURES."""
@@ -116,7 +116,7 @@ class Bucket:
                 raise
             return str(answer["UploadId"])
 
-        created = await self.client.attempt(f"create_multipart_upload of {key!r}", create)
+        created = await self.client.attempt(f"create_multipart_upload {key}", create)
         if tried:  # one of those may have been carried out, and nobody would ever end it
             async for other in self.multiparts(key):
                 if other.id != created:

@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 import boto3
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
 from botocore.loaders import create_loader
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
@@ -27,6 +34,9 @@ from storage_drivers.threads import settled
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+for _talkative in ("boto3", "botocore", "urllib3"):
+    logging.getLogger(_talkative).setLevel(logging.INFO)  # below that they tell signatures and session tokens
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 60
@@ -129,7 +139,7 @@ class S3Client:
         Being cancelled waits for the try that is under way: a thread can't be stopped.
         """
         method = getattr(self.requests, operation)
-        what = f"{operation} of {arguments.get('Key', arguments.get('Prefix', ''))!r}"
+        what = f"{operation} {arguments.get('Key', arguments.get('Prefix', ''))}"
         return await self.attempt(what, lambda: method(Bucket=self.bucket, **arguments))
 
     async def attempt(self, what: str, step: Callable[[], T]) -> T:
@@ -138,7 +148,7 @@ class S3Client:
             try:
                 return await self.in_thread(step)
             except FAILURES as error:
-                failure = translated(error, f"{self.bucket}: {what}")
+                failure = translated(error, f"bucket {self.bucket!r}: {what}")
                 if turn + 1 == self.attempts or not passing(error):
                     raise failure from error
                 log.info("will try again: %s", failure)
@@ -197,4 +207,6 @@ def translated(error: Exception, what: str) -> StorageError:
         return NoSpace(f"{what}: no room: {error}")
     if code in _WRONG_SETTINGS:
         return WrongSettings(f"{what}: {_WRONG_SETTINGS[code]} ({code})")
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return WrongSettings(f"{what}: {error}")
     return Unavailable(f"{what}: {error}")

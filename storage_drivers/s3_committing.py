@@ -1,5 +1,6 @@
 """`commit`: a staged object becomes a readable one, once, however often it is tried."""
 
+import asyncio
 from collections.abc import Sequence
 
 from storage_drivers.base import NotFound, Object, Unavailable
@@ -27,14 +28,27 @@ class Committing:
 
     async def commit(self, *, first: bool) -> str:
         """The location. `first`: nobody can have committed it before."""
-        if not first and (found := await objects_of(self._bucket, self._staged.token)):
-            return await self._again(found)
         if self._staged.multipart:
+            if found := await objects_of(self._bucket, self._staged.token):
+                return await self._again(found, await self._rest_if_there())
             return await self._complete()
-        body = await self._rest()
+        body = await self._rest_if_there() if first else None
+        if not first:
+            looking = objects_of(self._bucket, self._staged.token)
+            found, body = await asyncio.gather(looking, self._rest_if_there())
+            if found:
+                return await self._again(found, body)
+        if body is None:
+            raise NotFound("there is no such staged object")
         location = new_location(self._staged.token)
         await self._bucket.put(location, body, lasting=True)
         return location
+
+    async def _rest_if_there(self) -> bytearray | None:
+        try:
+            return await self._rest()
+        except NotFound:
+            return None
 
     async def _rest(self) -> bytearray:
         """What is in no part yet: the tail and the buffer, as one block."""
@@ -71,22 +85,19 @@ class Committing:
         except NotFound:
             return False
 
-    async def _again(self, found: Sequence[Object]) -> str:
-        """The object that an earlier commit made, if it holds these very bytes."""
+    async def _again(self, found: Sequence[Object], rest: bytearray | None) -> str:
+        """The object that an earlier commit made, if it holds these very bytes.
+
+        Those that are in no part are compared. Parts can't have changed since: they ended with that commit.
+        Nor can segments that are gone: it was the commit that took them in.
+        """
+        mine = self._buffer.cut(0) if rest is None else rest
         for entry in found:
-            if entry.size == self._size and await self._same_end(entry.location):
+            if entry.size == self._size and await self._ends_with(entry.location, mine):
                 return entry.location
         raise NotFound("this upload was committed with other bytes")
 
-    async def _same_end(self, location: str) -> bool:
-        """Compare what is in no part with the object. Parts can't have changed since: they ended with it.
-
-        Nor can segments that are gone: it was the commit that took them in.
-        """
-        try:
-            mine = await self._rest()
-        except NotFound:
-            mine = self._buffer.cut(0)
+    async def _ends_with(self, location: str, mine: bytearray) -> bool:
         position = self._size - len(mine)
         with memoryview(mine) as view:
             for start in range(0, len(mine), COMPARED):

@@ -50,7 +50,7 @@ class Reading:
             raise Unavailable(f"{self._key} ends at {self._position}, before {self._stop}")
 
     def _failure(self, error: Exception) -> StorageError:
-        failure = translated(error, f"get_object of {self._key!r}")
+        failure = translated(error, f"get_object {self._key}")
         if isinstance(failure, NotFound) and self._etag:  # some of it was read already
             return Unavailable(f"{self._key} was deleted while it was read")
         return failure

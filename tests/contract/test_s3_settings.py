@@ -1,6 +1,9 @@
 """The settings of the S3 driver, and the page that explains them."""
 
+import asyncio
+import contextlib
 import http.client
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -13,7 +16,8 @@ from storage_drivers import SignedUrl, Unavailable
 from storage_drivers.s3 import S3Driver
 from storage_drivers.s3_settings import S3Settings
 from tests.contract.sources import content_of, get, locations, put
-from tests.support.s3_server import S3Server
+from tests.support.certificates import Authority
+from tests.support.s3_server import S3Server, running_s3_server
 
 PAGE = Path(__file__).parents[2] / "docs" / "s3.md"
 
@@ -156,6 +160,48 @@ async def test_a_server_that_is_not_there(s3_settings: Mapping[str, object]) -> 
     with pytest.raises(Unavailable):
         await driver.check()
     await driver.aclose()
+
+
+async def test_a_server_with_a_certificate_of_ones_own(tmp_path: Path) -> None:
+    """Over TLS bodies are signed as well: a damaged one is not stored."""
+    authority = Authority(tmp_path)
+    with running_s3_server(authority.issue("127.0.0.1")) as server:
+        url = f"https://{server.address}"
+        (server.folder / "kept").mkdir()
+        settings = {**server.settings("kept", url), "ca_file": str(authority.ca_file)}
+        driver = S3Driver.from_settings(settings)
+        content = content_of(6 << 20)
+        assert await get(driver, await put(driver, content)) == content
+        assert await get(driver, await put(driver, b"small")) == b"small"
+
+        events = driver._bucket.client.requests.meta.events
+        events.register(
+            "before-send.s3.PutObject", lambda request, **_: setattr(request, "body", b"AS IT WAS")
+        )
+        with pytest.raises(Unavailable, match="SHA256"):
+            await put(driver, b"as it was")
+        await driver.aclose()
+
+        stranger = S3Driver.from_settings({**settings, "ca_file": "", "attempts": 1})
+        with pytest.raises(Unavailable, match="certificate"):
+            await stranger.check()
+        await stranger.aclose()
+
+
+def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture, s3_settings: Mapping[str, object]) -> None:
+    """Whatever the level: the libraries would tell signatures and session tokens."""
+    caplog.set_level(logging.DEBUG)
+
+    async def use() -> None:
+        driver = S3Driver.from_settings({**s3_settings, "session_token": "canary-token", "attempts": 1})
+        with contextlib.suppress(Unavailable):
+            await put(driver, b"content")
+        await driver.locate("blobs/any", "::1")
+        await driver.aclose()
+
+    asyncio.run(use())
+    assert "canary-token" not in caplog.text
+    assert "Signature" not in caplog.text
 
 
 async def test_what_is_stored_is_encrypted_and_classed(s3_settings: Mapping[str, object]) -> None:

@@ -81,12 +81,13 @@ class S3Server:
 
 
 @contextmanager
-def running_s3_server() -> Iterator[S3Server]:
-    """Run a server; throw it away afterwards with all that is in it."""
+def running_s3_server(certificate: tuple[Path, Path] | None = None) -> Iterator[S3Server]:
+    """Run a server; throw it away afterwards with all that is in it. With files of a certificate and its key
+    it serves TLS, and `client` is of no use."""
     program = tool("versitygw")
     folder = Path(tempfile.mkdtemp(prefix="entrepot-s3-"))
     try:
-        server = start(program, folder)
+        server = start(program, folder, certificate)
         try:
             yield server
         finally:
@@ -96,7 +97,7 @@ def running_s3_server() -> Iterator[S3Server]:
         shutil.rmtree(folder)
 
 
-def start(program: str, folder: Path) -> S3Server:
+def start(program: str, folder: Path, certificate: tuple[Path, Path] | None) -> S3Server:
     """Start `versitygw` on the folder and wait until it answers."""
     address = f"127.0.0.1:{free_port()}"
     buckets = folder / "buckets"
@@ -107,11 +108,12 @@ def start(program: str, folder: Path) -> S3Server:
         extra = ["--sidecar", str(folder / "sidecar")]
     else:
         extra = []
+    tls = [] if certificate is None else ["--cert", certificate[0], "--key", certificate[1]]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [
                 program, "--port", address, "--access", ACCESS_KEY, "--secret", SECRET_KEY,
-                "--region", REGION, "--keep-alive", "--quiet", "posix", *extra, buckets,
+                "--region", REGION, "--keep-alive", "--quiet", *tls, "posix", *extra, buckets,
             ],
             cwd=folder,
             stdout=log,
