@@ -5,6 +5,7 @@ with faulty_proxy(server.address) as proxy:
 """
 
 import http.client
+import io
 import socket
 import struct
 import threading
@@ -129,6 +130,7 @@ class Forwarding(BaseHTTPRequestHandler):
         self.rfile.close()
         self.wfile.close()
         self.connection.close()
+        self.wfile = io.BytesIO()  # what http.server still says goes nowhere
 
     def log_message(self, *_: object) -> None:
         """The tests look at what happens, not at a log."""
