@@ -36,12 +36,14 @@ class Sailor:
         """Work until the end, or until the registry is gone."""
         while not ended.is_set():
             try:
-                self.luck.choice(
-                    (self.push, self.push, self.tag, self.tag, self.untag, self.drop, self.wait)
-                )()
+                self.step()
             except DIED:
                 return
-            self.steps += 1
+
+    def step(self) -> None:
+        """Do something that makes sense at sea."""
+        self.luck.choice((self.push, self.push, self.tag, self.tag, self.untag, self.drop, self.wait))()
+        self.steps += 1
 
     def settle(self, sample: int | None) -> None:
         """Pull what is in doubt, and forget what turned out not to be there."""

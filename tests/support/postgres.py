@@ -58,6 +58,12 @@ class PostgresServer:
     def drop_database(self, name: str) -> None:
         self.administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    def restart(self) -> None:
+        """Stop as administrators do, throwing everybody out, and start anew. What is committed stays."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(30) == 0
+        self.process = start(self.programs, self.folder).process
+
 
 def programs_folder() -> Path:
     """Where `initdb` and `postgres` are: Debian's, then the PATH's, then the wheel's; else the test skips."""
