@@ -28,7 +28,6 @@ from tests.http.test_uploads_chunked import (  # noqa: F401 - they run here once
     test_an_empty_chunk_changes_nothing,
     test_chunks_in_order,
     test_chunks_without_content_range_are_appended,
-    test_what_came_before_the_client_left_is_kept,
 )
 from tests.support.s3_faults import Fault, faulty_proxy
 from tests.support.s3_server import S3Server
