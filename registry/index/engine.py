@@ -69,7 +69,7 @@ class Index:
         return await loop.run_in_executor(self._threads, self._read, query)
 
     def _read(self, query: Callable[[Connection], Result]) -> Result:
-        with translated_errors(), self._engine.connect() as connection:
+        with translated_errors(), self._engine.connect() as connection, noticed_loss(connection):
             return query(connection)
 
     async def write(self, change: Callable[[Connection], Result], *, durable: bool = True) -> Result:
@@ -119,7 +119,11 @@ class PooledWriter:
     def _run(self, change: Callable[[Connection], Result]) -> Result:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                with translated_errors(), self._transactions.begin() as connection:
+                with (
+                    translated_errors(),
+                    self._transactions.begin() as connection,
+                    noticed_loss(connection),
+                ):
                     return change(connection)
             except Unavailable as error:
                 if attempt == ATTEMPTS or not may_retry(error.__cause__):
@@ -128,6 +132,19 @@ class PooledWriter:
 
     def close(self) -> None:
         """Nothing: threads and connections belong to the index."""
+
+
+@contextmanager
+def noticed_loss(connection: Connection) -> Iterator[None]:
+    """Have the pool drop a connection that broke. Statements run past SQLAlchemy, which would try to roll
+    back, and tell at length that it can't."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        state = error.sqlstate
+        if state is None or state.startswith(("08", "57P")):
+            connection.invalidate(error)
+        raise
 
 
 def may_retry(error: BaseException | None) -> bool:

@@ -10,11 +10,12 @@ from typing import cast
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
 
 from registry.index import Connection, Index, open_index, repositories
 from registry.index.engine import ATTEMPTS, translate
+from registry.index.statements import Statement
 from registry.oci.errors import StorageFull, Unavailable
 from tests.support.postgres import PostgresServer
 
@@ -191,6 +192,18 @@ async def test_no_request_fails_after_a_restart(index: Index, postgres_server: P
     )
 
     assert await names(index) == ["a"]
+
+
+@POSTGRES_ONLY
+async def test_a_connection_that_ends_in_the_middle(index: Index, caplog: pytest.LogCaptureFixture) -> None:
+    """It is dropped without a word of the pool's: whoever asked hears of it."""
+    end = Statement(select(func.pg_terminate_backend(func.pg_backend_pid())))
+    for run in (index.read, index.write):
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await run(lambda connection: end.all(connection, {}))
+        assert await names(index) == []
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 @POSTGRES_ONLY
