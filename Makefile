@@ -23,7 +23,7 @@ serve: .venv/runtime.stamp
 	@exec .venv/bin/python -m registry serve $(ARGS)
 
 test: .venv/test.stamp
-	@.venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --maxschedchunk 1 $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 4 --dist loadgroup --maxschedchunk 1 $(ARGS)
 
 check: .venv/test.stamp
 	@.venv/bin/python -m ruff format --check .

@@ -18,7 +18,7 @@ from tests.replicas.storm import Fixed, credentials
 
 pytestmark = [pytest.mark.xdist_group("replicas"), on("s3")]
 
-ROUNDS = int(os.environ.get("ENTREPOT_TEST_ROUNDS", "200"))
+ROUNDS = int(os.environ.get("ENTREPOT_TEST_ROUNDS", "60"))
 
 
 def pushers(fleet: Fleet, repository: str) -> list[Pusher]:
