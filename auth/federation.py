@@ -1,11 +1,11 @@
 """Jobs that sign in with the token of their own OIDC issuer, and the rules that trust them."""
 
-import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from auth import wildcards
+from auth.addresses import is_loopback
 from auth.jws import TokenInvalid as IdentityTokenInvalid
 from auth.jws import (
     audiences,
@@ -26,7 +26,6 @@ __all__ = [
     "KeySource",
     "TrustRule",
     "check_rule",
-    "is_loopback",
     "matching",
     "verify_identity_token",
 ]
@@ -183,11 +182,3 @@ def _check_issuer(issuer: str, *, asked: bool) -> None:
         raise ValueError(
             f"the issuer {issuer[:200]} should have a URL with https, or give its keys with the rule"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

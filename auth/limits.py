@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from auth.addresses import parse as parse_address
 from auth.patterns import RepositoryPattern
 from auth.roles import Action
 
@@ -45,12 +46,8 @@ class Limits(NamedTuple):
         """Whether a client at this address may use the token. An address that is none is not admitted."""
         if not self.addresses:
             return True
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-        return any((mapped or parsed) in network for network in self.addresses)
+        parsed = parse_address(address)
+        return parsed is not None and any(parsed in network for network in self.addresses)
 
 
 UNLIMITED = Limits()

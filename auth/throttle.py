@@ -4,6 +4,8 @@ import ipaddress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from auth import addresses
+
 FORGET_SECONDS = 900
 """So long without a failure, and all is forgotten."""
 
@@ -31,14 +33,11 @@ ADDRESS = Patience(free=20, longest=30)
 def source(address: str) -> str:
     """What the failures of an address are counted for: of IPv6 its network of 64 bits, all of which one
     subscriber has. What is no address stays as it is."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = addresses.parse(address)
+    if parsed is None:
         return address
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(parsed), 64), strict=False))
 
 

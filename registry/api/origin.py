@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from auth import addresses
 from registry.config import Network
 
 _PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
@@ -69,12 +70,8 @@ class Origins:
         return Origin(self._absolute(request, told) + prefix, prefix, told.get("for", client))
 
     def _trusts(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-        return any((mapped or parsed) in network for network in self._trusted)
+        parsed = addresses.parse(address)
+        return parsed is not None and any(parsed in network for network in self._trusted)
 
     def _forwarded(self, request: web.BaseRequest) -> dict[str, str]:
         """What the proxies tell: `Forwarded` if it is there, or else X-Forwarded-*. Nonsense is left out."""

@@ -5,11 +5,12 @@ import asyncio
 import os
 from pathlib import Path
 
+from auth.addresses import is_loopback
 from registry.cli.certificates import prepare_certificate, trust_lines
 from registry.cli.commands import CommandError, Commands, add_command
 from registry.cli.configuration import check_storage
 from registry.cli.settings_flags import load_settings
-from registry.config import ConfigError, Settings, is_loopback
+from registry.config import ConfigError, Settings
 from registry.oci.errors import RegistryError
 from registry.telemetry import direct_audit
 

@@ -2,7 +2,7 @@
 
 from registry.config.accounts import AuditSettings, AuthSettings, IssuerSettings, LdapSettings
 from registry.config.settings import Settings
-from registry.config.values import ConfigError, Network, is_loopback, usable_cores
+from registry.config.values import ConfigError, Network, usable_cores
 
 __all__ = [
     "AuditSettings",
@@ -12,6 +12,5 @@ __all__ = [
     "LdapSettings",
     "Network",
     "Settings",
-    "is_loopback",
     "usable_cores",
 ]

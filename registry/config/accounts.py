@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 
+from auth.addresses import is_loopback
 from auth.passwords import check_password_strength
 from auth.principals import check_name
 from registry.config.values import (
@@ -16,7 +17,6 @@ from registry.config.values import (
     Section,
     WholeSeconds,
     from_json,
-    is_loopback,
     listed,
     split_url,
 )

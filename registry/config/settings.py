@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
+from auth.addresses import is_loopback
 from registry.config.accounts import AuditSettings, AuthSettings, LdapSettings
 from registry.config.sections import (
     BlobSettings,
@@ -16,7 +17,7 @@ from registry.config.sections import (
     StorageSettings,
     UploadSettings,
 )
-from registry.config.values import Section, is_loopback
+from registry.config.values import Section
 from registry.drivers import driver_class
 
 

@@ -43,14 +43,6 @@ def split_listen(listen: str) -> tuple[str, int]:
     return found[1] or found[2], int(found[3])
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def networks(value: object) -> tuple[Network, ...]:
     """Networks from a list, or from one string with commas or blanks between them."""
     if isinstance(value, str):

@@ -6,7 +6,8 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
-from auth.federation import IssuerUnavailable, is_loopback
+from auth.addresses import is_loopback
+from auth.federation import IssuerUnavailable
 from registry.oci.quoting import quoted
 from registry.oci.strict_json import StrictJSONError, parse_object
 

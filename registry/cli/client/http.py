@@ -8,9 +8,9 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlencode, urlsplit
 
+from auth.addresses import is_loopback
 from registry.cli.client.tables import plain
 from registry.cli.commands import CommandError, UsageError
-from registry.config import is_loopback
 
 TIMEOUT_SECONDS = 60
 LARGEST_ANSWER = 64 * 1024 * 1024

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from auth.addresses import is_loopback
 from registry import drivers
-from registry.config import Settings, is_loopback, usable_cores
+from registry.config import Settings, usable_cores
 
 
 def problems(tree: Mapping[str, object]) -> str:
