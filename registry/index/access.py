@@ -1,6 +1,6 @@
 """What decides who may do what with a repository, and the counter that tells when any of that changed.
 
-Every function of this package that gives or takes rights calls `bump`, so that no service can forget it.
+Each function of this package that gives or takes rights calls `bump` or `changed`: no service can forget it.
 """
 
 import json
@@ -45,6 +45,13 @@ def epoch(connection: Connection) -> int:
 def bump(connection: Connection) -> None:
     """Tell every process, once this transaction is committed, that rights have changed."""
     BUMP.run(connection, {"id": 1, "value": 1})
+
+
+def changed(connection: Connection, rows: int) -> bool:
+    """Whether a change of rights found any row; if it did, every process is told."""
+    if rows:
+        bump(connection)
+    return rows > 0
 
 
 def facts(connection: Connection, name: str) -> RepositoryFacts | None:

@@ -160,10 +160,7 @@ def create(
 
 def set_expiry(connection: Connection, id: int, expires_at: float | None) -> bool:
     """Say anew how long a credential lives. False: it was gone."""
-    changed = SET_EXPIRY.run(connection, {"wanted": id, "expiry": expires_at}) > 0
-    if changed:
-        access.bump(connection)
-    return changed
+    return access.changed(connection, SET_EXPIRY.run(connection, {"wanted": id, "expiry": expires_at}))
 
 
 def note_used(connection: Connection, uses: Mapping[int, float]) -> None:
@@ -174,10 +171,7 @@ def note_used(connection: Connection, uses: Mapping[int, float]) -> None:
 
 def remove(connection: Connection, id: int) -> bool:
     """Delete a credential with those that were got by it. False: it was gone."""
-    removed = REMOVE.run(connection, {"id": id}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"id": id}))
 
 
 def remove_oldest(connection: Connection, principal_id: int, kind: str, keep: int) -> None:

@@ -134,7 +134,4 @@ def page(
 
 def remove(connection: Connection, id: int) -> bool:
     """Take a grant away. False: it was gone."""
-    removed = REMOVE.run(connection, {"id": id}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"id": id}))

@@ -68,18 +68,12 @@ def groups_of(connection: Connection, principal_id: int) -> Sequence[PrincipalRo
 def add_member(connection: Connection, group_id: int, member_id: int) -> bool:
     """Put a user or robot into a group. False: we have said so already."""
     values = {"group_id": group_id, "member_id": member_id, "source": LOCAL}
-    added = ADD.run(connection, values) > 0
-    if added:
-        access.bump(connection)
-    return added
+    return access.changed(connection, ADD.run(connection, values))
 
 
 def remove_member(connection: Connection, group_id: int, member_id: int) -> bool:
     """Take somebody out of a group, whoever said that he is in it. False: he was not."""
-    removed = REMOVE.run(connection, {"group_id": group_id, "member_id": member_id}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"group_id": group_id, "member_id": member_id}))
 
 
 def replace_directory_groups(connection: Connection, principal_id: int, group_names: Collection[str]) -> bool:
@@ -102,6 +96,4 @@ def replace_directory_groups(connection: Connection, principal_id: int, group_na
     for group_id in sorted(wanted - said):
         values = {"group_id": group_id, "member_id": principal_id, "source": DIRECTORY}
         changes += ADD_OF_DIRECTORY.run(connection, values)
-    if changes:
-        access.bump(connection)
-    return changes > 0
+    return access.changed(connection, changes)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from auth.principals import Kind, Principal
 from registry.index import access
+from registry.index.ranges import page_by_name
 from registry.index.statements import Row, Statement
 from registry.index.tables import principals
 
@@ -93,22 +94,14 @@ def page(
     connection: Connection, kind: Kind, last: str | None, limit: int, search: str | None = None
 ) -> Sequence[PrincipalRow]:
     """At most `limit` of a kind after the name `last`, in byte order; those with `search` in their names."""
-    statement = (
-        select(*PRINCIPAL).where(principals.c.kind == kind.value).order_by(principals.c.name).limit(limit)
-    )
-    if last is not None:
-        statement = statement.where(principals.c.name > last)
-    if search:
-        statement = statement.where(principals.c.name.contains(search.lower(), autoescape=True))
+    of_kind = select(*PRINCIPAL).where(principals.c.kind == kind.value)
+    statement = page_by_name(of_kind, principals.c.name, last, limit, search)
     return [principal_row(tuple(row)) for row in connection.execute(statement)]
 
 
 def set_disabled(connection: Connection, id: int, disabled: bool) -> bool:
     """Shut a principal out, or let it in again. False: it was so already, or is gone."""
-    changed = SET_DISABLED.run(connection, {"wanted": id, "now_disabled": disabled}) > 0
-    if changed:
-        access.bump(connection)
-    return changed
+    return access.changed(connection, SET_DISABLED.run(connection, {"wanted": id, "now_disabled": disabled}))
 
 
 def describe(connection: Connection, id: int, description: str) -> bool:
@@ -118,7 +111,4 @@ def describe(connection: Connection, id: int, description: str) -> bool:
 
 def remove(connection: Connection, id: int) -> bool:
     """Delete a principal with its grants, memberships and credentials. False: it was gone."""
-    removed = REMOVE.run(connection, {"id": id}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"id": id}))

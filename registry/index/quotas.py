@@ -83,10 +83,7 @@ def set(connection: Connection, prefix: str, bytes: int, created_at: float, crea
 
 def remove(connection: Connection, prefix: str) -> bool:
     """Delete a quota. False: there was none."""
-    removed = REMOVE.run(connection, {"prefix": prefix}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"prefix": prefix}))
 
 
 def page(connection: Connection, last: str | None, limit: int) -> Sequence[QuotaRow]:

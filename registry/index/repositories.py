@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from registry.index import access
 from registry.index import uploads as upload_rows
-from registry.index.ranges import beginning
+from registry.index.ranges import beginning, page_by_name
 from registry.index.statements import Row, Statement
 from registry.index.tables import blobs, manifests, repositories, repository_blobs, tag_history, tags
 
@@ -69,10 +69,6 @@ DETAILS = Statement(select(*REPOSITORY).where(repositories.c.name == bindparam("
 
 CREATE = Statement(lambda insert: insert(repositories).on_conflict_do_nothing().returning(repositories.c.id))
 
-NAMES = select(repositories.c.name).order_by(repositories.c.name).limit(bindparam("limit"))
-PAGE = Statement(NAMES)
-PAGE_AFTER = Statement(NAMES.where(repositories.c.name > bindparam("last")))
-
 
 def find(connection: Connection, name: str) -> int | None:
     """The id of a repository."""
@@ -109,15 +105,6 @@ def ensure(connection: Connection, name: str, now: float) -> int:
     return found
 
 
-def page(connection: Connection, last: str | None, limit: int) -> Sequence[str]:
-    """At most `limit` names after `last`, in byte order."""
-    if last is None:
-        rows = PAGE.all(connection, {"limit": limit})
-    else:
-        rows = PAGE_AFTER.all(connection, {"limit": limit, "last": last})
-    return [name for (name,) in rows]
-
-
 def page_visible(
     connection: Connection,
     last: str | None,
@@ -130,14 +117,10 @@ def page_visible(
     With `prefixes`, none but public ones and those whose names begin with one of these: candidates, among
     which the caller chooses. Of very many prefixes nothing is made, and all are candidates.
     """
-    statement = select(*REPOSITORY).order_by(repositories.c.name).limit(limit)
-    if last is not None:
-        statement = statement.where(repositories.c.name > last)
+    statement = page_by_name(select(*REPOSITORY), repositories.c.name, last, limit, search)
     if prefixes is not None and "" not in prefixes and len(prefixes) <= MOST_RANGES:
         ranges = [beginning(repositories.c.name, prefix) for prefix in prefixes]
         statement = statement.where(or_(repositories.c.public.is_(True), *ranges))
-    if search:
-        statement = statement.where(repositories.c.name.contains(search.lower(), autoescape=True))
     return [repository_row(tuple(row)) for row in connection.execute(statement)]
 
 
@@ -150,9 +133,7 @@ def configure(connection: Connection, id: int, values: Mapping[str, object]) -> 
     if strange or not stored:
         raise ValueError(f"a repository has no such settings: {sorted(strange)}")
     changed = connection.execute(update(repositories).where(repositories.c.id == id).values(stored)).rowcount
-    if changed:
-        access.bump(connection)
-    return changed > 0
+    return access.changed(connection, changed)
 
 
 def counts(connection: Connection, id: int) -> RepositoryCounts:

@@ -61,18 +61,12 @@ def add(connection: Connection, kid: str, algorithm: str, private_key: str, crea
 
 def retire(connection: Connection, kid: str, at: float) -> bool:
     """Let a key only verify from then on. False: it was retired already, or is gone."""
-    retired = RETIRE.run(connection, {"wanted": kid, "time": at}) > 0
-    if retired:
-        access.bump(connection)
-    return retired
+    return access.changed(connection, RETIRE.run(connection, {"wanted": kid, "time": at}))
 
 
 def remove(connection: Connection, kid: str) -> bool:
     """Drop a key, and so all tokens that it signed. False: it was gone."""
-    removed = REMOVE.run(connection, {"wanted": kid}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"wanted": kid}))
 
 
 def remove_retired(connection: Connection, before: float) -> int:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from auth.patterns import RepositoryPattern
 from auth.roles import Role
 from registry.index import access
+from registry.index.ranges import page_by_name
 from registry.index.statements import Row, Statement
 from registry.index.tables import trust_rules
 
@@ -142,25 +143,15 @@ def page(
     connection: Connection, last: str | None, limit: int, search: str | None = None
 ) -> Sequence[TrustRuleRow]:
     """At most `limit` rules after the name `last`, in byte order; those with `search` in their names."""
-    statement = TRUST_RULES.order_by(trust_rules.c.name).limit(limit)
-    if last is not None:
-        statement = statement.where(trust_rules.c.name > last)
-    if search:
-        statement = statement.where(trust_rules.c.name.contains(search.lower(), autoescape=True))
+    statement = page_by_name(TRUST_RULES, trust_rules.c.name, last, limit, search)
     return [trust_rule_row(tuple(row)) for row in connection.execute(statement)]
 
 
 def set_disabled(connection: Connection, id: int, disabled: bool) -> bool:
     """Let a rule rest, or count again. False: it was so already, or is gone."""
-    changed = SET_DISABLED.run(connection, {"wanted": id, "now_disabled": disabled}) > 0
-    if changed:
-        access.bump(connection)
-    return changed
+    return access.changed(connection, SET_DISABLED.run(connection, {"wanted": id, "now_disabled": disabled}))
 
 
 def remove(connection: Connection, id: int) -> bool:
     """Delete a rule. False: it was gone."""
-    removed = REMOVE.run(connection, {"id": id}) > 0
-    if removed:
-        access.bump(connection)
-    return removed
+    return access.changed(connection, REMOVE.run(connection, {"id": id}))

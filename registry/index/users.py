@@ -9,6 +9,7 @@ from auth.principals import Kind
 from registry.index import access
 from registry.index import principals as principal_rows
 from registry.index.principals import PRINCIPAL, PrincipalRow, principal_row
+from registry.index.ranges import page_by_name
 from registry.index.statements import Row, Statement
 from registry.index.tables import principals, users
 
@@ -101,20 +102,15 @@ def page(
     connection: Connection, last: str | None, limit: int, search: str | None = None
 ) -> Sequence[UserRow]:
     """At most `limit` users after the name `last`, in byte order; those with `search` in their names."""
-    statement = USERS.order_by(principals.c.name).limit(limit)
-    if last is not None:
-        statement = statement.where(principals.c.name > last)
-    if search:
-        statement = statement.where(principals.c.name.contains(search.lower(), autoescape=True))
+    statement = page_by_name(USERS, principals.c.name, last, limit, search)
     return [user_row(tuple(row)) for row in connection.execute(statement)]
 
 
 def set_password(connection: Connection, id: int, password_hash: str | None, at: float) -> bool:
     """Give a user another password, or none. False: there is no such user."""
-    changed = SET_PASSWORD.run(connection, {"wanted": id, "new": password_hash, "time": at}) > 0
-    if changed:
-        access.bump(connection)
-    return changed
+    return access.changed(
+        connection, SET_PASSWORD.run(connection, {"wanted": id, "new": password_hash, "time": at})
+    )
 
 
 def renew_hash(connection: Connection, id: int, old: str | None, new: str) -> None:

@@ -68,6 +68,7 @@ PATTERN = RepositoryPattern("acme/**")
 
 MOVING: dict[str, Change] = {
     "access.bump": lambda c, w: access.bump(c),
+    "access.changed": lambda c, w: access.changed(c, 1),
     "credentials.remove": lambda c, w: credentials.remove(c, w.credential),
     "credentials.remove_expired": lambda c, w: credentials.remove_expired(c, 100.0),
     "credentials.remove_oldest": lambda c, w: credentials.remove_oldest(c, w.alice, "personal", 0),
@@ -117,6 +118,7 @@ KEEPING: dict[str, Change] = {
 """What writes, and alters no rights."""
 
 WITHOUT_EFFECT: dict[str, Change] = {
+    "access.changed": lambda c, w: access.changed(c, 0),
     "credentials.remove": lambda c, w: credentials.remove(c, 12345),
     "credentials.remove_expired": lambda c, w: credentials.remove_expired(c, 1.0),
     "credentials.remove_oldest": lambda c, w: credentials.remove_oldest(c, w.alice, "personal", 100),
@@ -145,7 +147,7 @@ READING = {
     *("principals.find", "principals.get", "principals.page"),
     *("quotas.lock_of_repository", "quotas.of_repository", "quotas.page", "quotas.usage"),
     *("repositories.counts", "repositories.details", "repositories.find", "repositories.lock"),
-    *("repositories.page", "repositories.page_visible"),
+    "repositories.page_visible",
     *("sign_in_failures.find", "signing_keys.all_keys"),
     *("trust_rules.find", "trust_rules.get_many", "trust_rules.issuers"),
     *("trust_rules.of_issuer", "trust_rules.page"),

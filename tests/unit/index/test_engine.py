@@ -24,7 +24,8 @@ POSTGRES_ONLY = pytest.mark.parametrize("index_url", ["postgresql"], indirect=Tr
 
 
 async def names(index: Index) -> list[str]:
-    return list(await index.read(partial(repositories.page, last=None, limit=100)))
+    read = partial(repositories.page_visible, last=None, limit=100, prefixes=None)
+    return [row.name for row in await index.read(read)]
 
 
 async def test_what_a_change_did_is_there_when_it_returns(index: Index) -> None:
