@@ -5,6 +5,7 @@ object is committed. A location is written once: never overwritten, renamed or u
 index can point to it without asking again. docs/storage-drivers.md tells how to write a driver.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import (
     AsyncIterable,
@@ -19,6 +20,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 JsonValue = str | int | None
+
+DELETIONS_AT_ONCE = 4
+"""Of one `delete_many`, where a driver has no better way."""
 
 Run = Iterable[bytes]
 """Some of an object's bytes. A sequence has them at hand. Anything else is *lazy*: it receives them while
@@ -179,6 +183,28 @@ class StorageDriver(ABC):
     @abstractmethod
     async def delete(self, location: str) -> None:
         """Remove an object for good, durably. Idempotent. Readers that are on it finish undisturbed."""
+
+    async def delete_many(self, locations: Collection[str]) -> None:
+        """Remove objects as `delete` does, those that are gone already included.
+
+        All are tried. If some can't be removed, the first error is raised at the end: which ones they are is
+        not told, so whoever wants them gone asks again for all.
+        """
+        left = iter(locations)
+        errors: list[StorageError] = []
+
+        async def delete_those_left() -> None:
+            for location in left:
+                try:
+                    await self.delete(location)
+                except StorageError as error:
+                    errors.append(error)
+
+        async with asyncio.TaskGroup() as deleting:
+            for _ in range(min(DELETIONS_AT_ONCE, len(locations))):
+                deleting.create_task(delete_those_left())
+        if errors:
+            raise errors[0]
 
     @abstractmethod
     def scan(self) -> AsyncIterator[Object]:

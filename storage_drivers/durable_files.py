@@ -7,7 +7,7 @@ import ctypes
 import errno
 import fcntl
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from storage_drivers.base import Observer, Unavailable
@@ -18,9 +18,13 @@ TRUNCATED = declare("filesystem.append.truncated")
 WRITTEN = declare("filesystem.append.written")
 SYNCED = declare("filesystem.append.synced")
 ENTERED = declare("filesystem.append.entered")
+UNLINKED = declare("filesystem.delete.unlinked")
 
 FILE_MODE = 0o640
 DIRECTORY_MODE = 0o750
+
+GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
+"""What the system says of a file that is not there."""
 
 _BUFFERS_PER_CALL = min(os.sysconf("SC_IOV_MAX"), 1024)
 _WRITE_BACK_EVERY = 8 << 20
@@ -69,6 +73,30 @@ def file_size(path: str) -> int | None:
         return os.stat(path).st_size
     except FileNotFoundError:
         return None
+
+
+def remove_files(paths: Sequence[str]) -> None:
+    """Remove files for good, also those that are gone already: perhaps that was never synced.
+
+    Each folder is synced once. All are tried; then the first error is raised.
+    """
+    failures = _failures_of(os.unlink, paths)
+    failpoint(UNLINKED)
+    failures += _failures_of(sync_directory, dict.fromkeys(map(os.path.dirname, paths)))
+    if failures:
+        raise failures[0]
+
+
+def _failures_of(step: Callable[[str], None], paths: Iterable[str]) -> list[OSError]:
+    """Do it with each path; what went wrong, but that one was not there."""
+    failures = []
+    for path in paths:
+        try:
+            step(path)
+        except OSError as error:
+            if error.errno not in GONE:
+                failures.append(error)
+    return failures
 
 
 def open_alone(path: str, *, create: bool) -> int:

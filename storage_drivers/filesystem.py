@@ -19,7 +19,7 @@ import re
 import secrets
 import stat
 from asyncio import CancelledError
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import ClassVar, TypeVar
@@ -39,11 +39,13 @@ from storage_drivers.base import (
     Upload,
 )
 from storage_drivers.durable_files import (
+    GONE,
     DurableDirectories,
     StagedFile,
     cut_back,
     file_size,
     open_alone,
+    remove_files,
     sync_directory,
     write_at,
 )
@@ -55,7 +57,6 @@ T = TypeVar("T")
 READY = declare("filesystem.commit.ready")
 RENAMED = declare("filesystem.commit.renamed")
 COMMITTED = declare("filesystem.commit.entered")
-UNLINKED = declare("filesystem.delete.unlinked")
 
 UNSYNCED = "unsynced"
 """In an upload's state: its bytes, and perhaps its name, are not on the disk before the commit."""
@@ -69,7 +70,6 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]{2,200})")
 _FILE = re.compile(r"[a-zA-Z0-9=_-]{2,200}\.[0-9a-f]{32}")
 
-_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG})
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -257,16 +257,15 @@ class FilesystemDriver(StorageDriver):
         return LocalFile(self._path(location))
 
     async def delete(self, location: str) -> None:
-        try:
-            await self._hop(location, self._delete, self._path(location))
-        except NotFound:
-            return
+        await self.delete_many((location,))
 
-    def _delete(self, path: str) -> None:
-        with suppress(FileNotFoundError):  # perhaps it was deleted, but that was not synced
-            os.unlink(path)
-        failpoint(UNLINKED)
-        sync_directory(os.path.dirname(path))
+    async def delete_many(self, locations: Collection[str]) -> None:
+        """In one thread; each folder is synced once."""
+        paths = []
+        for location in locations:
+            with suppress(NotFound):
+                paths.append(self._path(location))
+        await self._hop("an object", remove_files, paths)
 
     async def scan(self) -> AsyncIterator[Object]:
         for directory in await self._hop("blobs", self._object_directories):
@@ -367,7 +366,7 @@ def _translated(error: OSError | StorageError, what: str) -> StorageError:
     """An error of the operating system as one of the protocol."""
     if isinstance(error, StorageError):
         return error
-    if error.errno in _GONE:
+    if error.errno in GONE:
         return NotFound(f"{what} is not there")
     if error.errno in _FULL:
         return NoSpace(f"no room: {error.strerror}")

@@ -13,7 +13,7 @@ from asyncio import CancelledError
 from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -207,6 +207,16 @@ class S3Driver(StorageDriver):
         except NotFound:
             return
         _, cancelled = await finished(self._bucket.delete(key))
+        if cancelled is not None:
+            raise cancelled
+
+    async def delete_many(self, locations: Collection[str]) -> None:
+        """In requests of 1,000."""
+        keys = []
+        for location in locations:
+            with suppress(NotFound):
+                keys.append(self._checked(location))
+        _, cancelled = await finished(self._bucket.delete_many(keys))
         if cancelled is not None:
             raise cancelled
 

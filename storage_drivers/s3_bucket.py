@@ -4,12 +4,18 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from storage_drivers.base import NotFound, Object, Stat, Unavailable
-from storage_drivers.s3_client import FAILURES, S3Client
+from botocore.exceptions import ClientError
+
+from storage_drivers.base import NotFound, Object, Stat, StorageError, Unavailable
+from storage_drivers.s3_client import FAILURES, GONE, S3Client, passing
 from storage_drivers.s3_settings import S3Settings
 
 Body = bytes | bytearray
 """What is sent as one block, so that it is neither copied nor read in small pieces."""
+
+
+KEYS_AT_ONCE = 1000
+"""Of one request that deletes several (S3, DeleteObjects)."""
 
 
 class Part(NamedTuple):
@@ -85,6 +91,35 @@ class Bucket:
             await self.client.call("delete_object", Key=self.name(key))
         except NotFound:
             return
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """Also of what is not there. All are tried; then the first error is raised."""
+        failures = []
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            try:
+                await self._delete_at_once(keys[start : start + KEYS_AT_ONCE])
+            except StorageError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _delete_at_once(self, keys: Sequence[str]) -> None:
+        left = [self.name(key) for key in keys]
+
+        def delete() -> None:
+            nonlocal left
+            answer = self.client.requests.delete_objects(
+                Bucket=self.client.bucket,
+                Delete={"Objects": [{"Key": name} for name in left], "Quiet": True},
+            )
+            # Its status is 200 whatever became of each key.
+            refused = [entry for entry in answer.get("Errors", ()) if entry.get("Code") not in GONE]
+            errors = [ClientError({"Error": entry}, "DeleteObjects") for entry in refused]
+            if errors:
+                left = [entry["Key"] for entry in refused]
+                raise next(filter(passing, errors), errors[0])
+
+        await self.client.attempt(f"delete_objects {keys[0]} and others", delete)
 
     async def objects(self, under: str) -> AsyncIterator[Object]:
         """Those whose keys start with `under`, page by page."""

@@ -5,7 +5,9 @@ between two tries is done here, where it holds no thread.
 """
 
 import asyncio
+import base64
 import functools
+import hashlib
 import logging
 import random
 from collections.abc import Callable
@@ -44,7 +46,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 """Seconds: the longest pause after the first failure, doubled with each one, and its limit."""
 
-_GONE = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound", "404", "NoSuchVersion"})
+GONE = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound", "404", "NoSuchVersion"})
 _FULL = frozenset(
     {"QuotaExceeded", "InsufficientStorage", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "507"}
 )
@@ -81,6 +83,12 @@ _PASSING = (HTTPClientError, IncompleteReadError, ResponseParserError, HTTPError
 def _loader() -> Any:
     """The descriptions of S3's operations: to read them takes longer than all else of making a client."""
     return create_loader()
+
+
+def _add_md5(params: dict[str, Any], **_: object) -> None:
+    """S3 wants a checksum of the keys. botocore sends one of the newer ones; many servers know only this."""
+    digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
+    params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
 
 
 class WrongSettings(Unavailable):
@@ -125,13 +133,15 @@ class S3Client:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        return session.client(
+        client = session.client(
             "s3",
             region_name=self._region,
             endpoint_url=endpoint or None,
             verify=settings.ca_file or None,
             config=config,
         )
+        client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+        return client
 
     async def call(self, operation: str, **arguments: object) -> Any:
         """Do it, several times if need be. Raises NotFound, NoSpace, WrongSettings and Unavailable.
@@ -201,7 +211,7 @@ def passing(error: Exception) -> bool:
 def translated(error: Exception, what: str) -> StorageError:
     """An error of boto3 as one of the protocol."""
     code = code_of(error)
-    if code in _GONE:
+    if code in GONE:
         return NotFound(f"{what}: is not there")
     if code in _FULL:
         return NoSpace(f"{what}: no room: {error}")

@@ -93,6 +93,19 @@ class ObjectContract:
         assert await locations(driver) == {other}
         assert await get(driver, other) == b"stays"
 
+    async def test_many_are_deleted_at_once(self, driver: StorageDriver) -> None:
+        """However many of them are gone already, or never were."""
+        digests = [f"sha256:{number:064x}" for number in range(12)]
+        stored = [await put(driver, b"gone", digest) for digest in digests]
+        other = await put(driver, b"stays", digests[0])
+        await driver.delete(stored[3])
+        await driver.delete_many([*stored[:10], *NOWHERE])
+        assert await locations(driver) == {*stored[10:], other}
+        await driver.delete_many(set(stored))
+        await driver.delete_many([])
+        assert await locations(driver) == {other}
+        assert await get(driver, other) == b"stays"
+
     async def test_a_reader_outlives_a_delete(self, driver: StorageDriver) -> None:
         content = content_of(6 * MEBIBYTE)
         location = await put(driver, content)

@@ -34,13 +34,16 @@ async def push_and_delete(root: str) -> None:
     driver = FilesystemDriver.from_settings({"root": root})
     old = await driver.commit(await driver.append(await driver.begin(), _one_run(OLD)), DIGEST)
     _say("stored", old)
-    _say("empty", await driver.commit(await driver.begin(), DIGEST))
+    empty = await driver.commit(await driver.begin(), DIGEST)
+    _say("empty", empty)
     upload = _say_upload(await driver.append(await driver.begin(), _one_run(FIRST)))
     await driver.append(upload, _one_run(b"an append whose answer was lost"))
     upload = _say_upload(await driver.append(upload, _one_run(SECOND)))
     _say("committed", await driver.commit(upload, DIGEST))
     await driver.delete(old)
     _say("deleted")
+    await driver.delete_many([empty, old])
+    _say("cleared")
     await driver.aclose()
 
 

@@ -51,9 +51,12 @@ async def check_what_was_said(driver: FilesystemDriver, said: list[list[Any]]) -
         objects.add(location)
     if "committed" in facts:
         assert facts["committed"] == [location]
-    if "empty" in facts:
+    if "empty" in facts and "deleted" not in facts:
         assert await get(driver, facts["empty"][0]) == b""
         objects.add(facts["empty"][0])
+    if "cleared" in facts:
+        with pytest.raises(NotFound):
+            await driver.stat(facts["empty"][0])
     if "stored" in facts:
         old = facts["stored"][0]
         if "committed" not in facts:
@@ -128,7 +131,7 @@ def test_nothing_is_unsynced_when_it_is_acknowledged(tmp_path: Path) -> None:
     strace = [tool("strace", "apt-get install strace"), "-f", "-y", "-o", str(trace), "-e", calls]
     code, said = run_program(root, {}, strace)
     assert code == 0
-    answers = ["stored", "empty", "appended", "appended", "committed", "deleted"]
+    answers = ["stored", "empty", "appended", "appended", "committed", "deleted", "cleared"]
     assert [what for what, *_ in said] == answers
     ledger = Ledger(tmp_path / "deep")
     for line in trace.read_text().splitlines():

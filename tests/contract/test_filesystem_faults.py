@@ -198,6 +198,26 @@ async def test_an_error_of_the_disk_leaves_the_upload_as_it_was(
     assert await get(driver, await driver.commit(upload, DIGEST)) == b"before" + content
 
 
+async def test_of_many_one_can_not_be_deleted(driver: FilesystemDriver, tmp_path: Path) -> None:
+    """The others are, and their folders synced."""
+    stored = [await put(driver, b"content", f"sha256:{number:02d}{'0' * 62}") for number in range(5)]
+    stays = stored[1]
+    synced: list[str] = []
+
+    def unlink(path: str) -> None:
+        if path.endswith(stays):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        os.unlink(path)
+
+    with pytest.MonkeyPatch.context() as broken:
+        Disk(unlink=unlink).put_in(broken)
+        broken.setattr(durable_files, "sync_directory", synced.append)
+        with pytest.raises(Unavailable):
+            await driver.delete_many(stored)
+    assert await locations(driver) == {stays}
+    assert synced == [os.path.dirname(tmp_path / "store" / location) for location in stored]
+
+
 async def test_staged_bytes_that_were_lost_are_noticed(driver: FilesystemDriver, tmp_path: Path) -> None:
     upload = await driver.append(await driver.begin(), runs_of(b"ten bytes."))
     (staged,) = (tmp_path / "store" / "staging").iterdir()

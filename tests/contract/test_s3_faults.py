@@ -22,6 +22,7 @@ COMPLETE = ("POST", "uploadId=")
 PUT = ("PUT", "/blobs/")
 LIST_PARTS = ("GET", "uploadId=")
 LIST = ("GET", "list-type=2")
+DELETE_MANY = ("POST", "?delete")
 SEGMENT = ("PUT", "/staging/")
 READ_SEGMENT = ("GET", "/staging/")
 
@@ -184,4 +185,37 @@ async def test_an_abort_leaves_nothing(store: Store) -> None:
 
     await store.driver.abort(through_json(upload))
 
+    store.check_nothing_is_left()
+
+
+@pytest.mark.parametrize("kind", ["slow_down", "reset", "lost_answer", "error_in_200", "key_busy"])
+async def test_many_are_deleted_in_spite_of_a_fault(
+    store: Store, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the second of three requests, twice. Of one key that failed nothing but that is asked again."""
+    monkeypatch.setattr("storage_drivers.s3_bucket.KEYS_AT_ONCE", 3)
+    keys = [f"blobs/{number}" for number in range(8)]
+    for key in keys:
+        store.server.client.put_object(Bucket=store.bucket, Key=key, Body=b"")
+    store.proxy.faults = [Fault(*DELETE_MANY, "", times=1), Fault(*DELETE_MANY, kind, times=2)]
+
+    await store.driver.delete_many(keys)
+
+    assert store.proxy.unused == []
+    assert len(store.proxy.seen) == 5
+    store.check_nothing_is_left()
+
+
+async def test_of_many_one_can_not_be_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, though the answer's status is 200, and the others are deleted all the same."""
+    monkeypatch.setattr("storage_drivers.s3_bucket.KEYS_AT_ONCE", 3)
+    keys = [f"blobs/{number}" for number in range(8)]
+    for key in keys:
+        store.server.client.put_object(Bucket=store.bucket, Key=key, Body=b"")
+    store.proxy.faults = [Fault(*DELETE_MANY, "key_denied")]
+
+    with pytest.raises(Unavailable, match="credentials"):
+        await store.driver.delete_many(keys)
+
+    assert len(store.proxy.seen) == 3
     store.check_nothing_is_left()

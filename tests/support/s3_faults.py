@@ -6,6 +6,7 @@ with faulty_proxy(server.address) as proxy:
 
 import http.client
 import io
+import re
 import socket
 import struct
 import threading
@@ -27,6 +28,9 @@ ANSWERS = {
 }
 
 
+KEY_ERRORS = {"key_busy": "InternalError", "key_denied": "AccessDenied"}
+
+
 @dataclass
 class Fault:
     """What happens to the next `times` requests with this method whose target holds `part`.
@@ -35,6 +39,7 @@ class Fault:
     reset: the connection is reset in the middle of the request's body
     lost_answer: carried out, and then the connection is reset
     cut_answer: half of the answer's body, and then the connection is reset
+    key_busy, key_denied: carried out, and then an answer of 200 which says that the first key failed
     """
 
     method: str
@@ -104,6 +109,10 @@ class Forwarding(BaseHTTPRequestHandler):
             content = answer.read()
         finally:
             connection.close()
+        if kind in KEY_ERRORS:
+            content = refusal_of_first_key(body, KEY_ERRORS[kind])
+            self._answer(200, [("Content-Type", "application/xml")], content)
+            return
         if kind == "lost_answer":
             self._reset()
             return
@@ -134,6 +143,14 @@ class Forwarding(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """The tests look at what happens, not at a log."""
+
+
+def refusal_of_first_key(body: bytes, code: str) -> bytes:
+    """What DeleteObjects answers if of all the keys in its body the first could not be deleted."""
+    found = re.search(rb"<Key>.*?</Key>", body)
+    assert found is not None
+    error = b"<Error>%s<Code>%s</Code><Message>No.</Message></Error>" % (found[0], code.encode())
+    return b"<DeleteResult>%s</DeleteResult>" % error
 
 
 HOP_BY_HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding"})
