@@ -210,19 +210,20 @@ class StorageDriver(ABC):
     def scan(self) -> AsyncIterator[Object]:
         """Every object, in any order. Staged ones are left out."""
 
+    @abstractmethod
+    async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
+        """Remove staged bytes that nobody knows any more, as a process that is killed leaves them; how many
+        things that were.
+
+        `before`: seconds since the epoch; what is staged since then stays. So does what belongs to one of
+        `uploads`: all that have begun and not ended.
+        """
+
     async def check(self) -> None:  # noqa: B027 - most media need no look before
         """Raise ValueError if the medium says that it can't work as it is set up; asked once, at the start.
 
         A medium that does not answer may do so later: Unavailable.
         """
-
-    async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
-        """Remove what uploads left behind that nobody knows any more; how many things that were.
-
-        `before`: seconds since the epoch; what is staged since then stays. So does what belongs to one of
-        `uploads`: all that have begun and not ended.
-        """
-        return 0
 
     async def aclose(self) -> None:  # noqa: B027 - most drivers hold nothing
         """Let go of connections and threads."""

@@ -298,6 +298,26 @@ class FilesystemDriver(StorageDriver):
                 found.append(Object(f"{directory}/{entry.name}", status.st_size, status.st_mtime))
         return found
 
+    async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
+        """Not synced, as in `abort`: what a power cut brings back is swept another time."""
+        known = {upload.state.get("token") for upload in uploads}
+        try:
+            return await self._hop("staging", self._sweep, before, known)
+        except NotFound:
+            return 0
+
+    def _sweep(self, before: float, known: Collection[object]) -> int:
+        count = 0
+        with os.scandir(self._staging) as entries:
+            for entry in entries:
+                if entry.name in known or not _TOKEN.fullmatch(entry.name):
+                    continue
+                with suppress(FileNotFoundError):  # committed or aborted since the folder was listed
+                    if entry.stat(follow_symlinks=False).st_mtime < before:
+                        os.unlink(entry.path)
+                        count += 1
+        return count
+
     async def aclose(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
 

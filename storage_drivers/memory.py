@@ -4,8 +4,8 @@ import asyncio
 import secrets
 import time
 from asyncio import CancelledError
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from storage_drivers.base import (
@@ -23,6 +23,12 @@ from storage_drivers.base import (
 _STEP = 1 << 20
 
 
+@dataclass(slots=True)
+class _Staged:
+    content: bytearray = field(default_factory=bytearray)
+    modified: float = field(default_factory=time.time)
+
+
 @dataclass(frozen=True, slots=True)
 class _Committed:
     content: bytes
@@ -36,7 +42,7 @@ class MemoryDriver(StorageDriver):
     shared: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        self._staged: dict[str, bytearray] = {}
+        self._staged: dict[str, _Staged] = {}
         self._committed: dict[str, _Committed] = {}
 
     @classmethod
@@ -47,7 +53,7 @@ class MemoryDriver(StorageDriver):
 
     async def begin(self) -> Upload:
         token = secrets.token_hex(16)
-        self._staged[token] = bytearray()
+        self._staged[token] = _Staged()
         return Upload(0, {"token": token})
 
     async def append(
@@ -59,21 +65,22 @@ class MemoryDriver(StorageDriver):
         durable: bool = True,
     ) -> Upload:
         staged = self._staged_up_to_offset(upload)
+        staged.modified = time.time()
         try:
             async for run in runs:
                 buffers = run if isinstance(run, Sequence) else await asyncio.to_thread(list, run)
                 if observe is not None:
                     observe(buffers)
                 for buffer in buffers:
-                    staged += buffer
+                    staged.content += buffer
         except (Exception, CancelledError) as error:
-            raise Interrupted(Upload(len(staged), upload.state)) from error
-        return Upload(len(staged), upload.state)
+            raise Interrupted(Upload(len(staged.content), upload.state)) from error
+        return Upload(len(staged.content), upload.state)
 
     async def commit(self, upload: Upload, digest: str) -> str:
         location = f"{digest}.{upload.state.get('token')}"
         if location not in self._committed:
-            content = bytes(self._staged_up_to_offset(upload))
+            content = bytes(self._staged_up_to_offset(upload).content)
             self._committed[location] = _Committed(content, time.time())
             await self.abort(upload)
         return location
@@ -108,16 +115,25 @@ class MemoryDriver(StorageDriver):
         for location, found in list(self._committed.items()):
             yield Object(location, len(found.content), found.modified)
 
+    async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
+        known = {upload.state.get("token") for upload in uploads}
+        lost = [
+            token for token, found in self._staged.items() if found.modified < before and token not in known
+        ]
+        for token in lost:
+            del self._staged[token]
+        return len(lost)
+
     def _object(self, location: str) -> _Committed:
         try:
             return self._committed[location]
         except KeyError:
             raise NotFound(f"there is no object at {location!r}") from None
 
-    def _staged_up_to_offset(self, upload: Upload) -> bytearray:
+    def _staged_up_to_offset(self, upload: Upload) -> _Staged:
         """The staged bytes, cut back to the offset that the upload records."""
         staged = self._staged.get(str(upload.state.get("token")))
-        if staged is None or len(staged) < upload.offset:
+        if staged is None or len(staged.content) < upload.offset:
             raise NotFound("there is no such staged object")
-        del staged[upload.offset :]
+        del staged.content[upload.offset :]
         return staged

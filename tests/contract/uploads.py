@@ -1,8 +1,9 @@
 """The contract of begin, append, commit and abort."""
 
 import asyncio
+import time
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 
 import pytest
@@ -174,6 +175,31 @@ class UploadContract:
             await driver.append(upload, runs_of(b"more"))
         await driver.abort(await driver.begin())
         assert await locations(driver) == set()
+
+    async def test_what_a_process_that_died_left_is_swept(
+        self, driver: StorageDriver, settings: Mapping[str, object]
+    ) -> None:
+        """By another one: old bytes that are staged and belong to no session. All else stays."""
+        content = content_of(300_000)
+        known = await driver.append(await driver.begin(), runs_of(content))
+        lost = await driver.append(await driver.begin(), runs_of(content))
+        kept = await put(driver, b"kept")
+        sessions = [await driver.begin(), through_json(known)]
+        other = type(driver).from_settings(settings) if driver.shared else driver
+
+        assert await other.sweep(time.time() - 3600, sessions) == 0, "it is young"
+        assert await other.sweep(time.time() + 60, sessions) == 1
+        assert await other.sweep(time.time() + 60, sessions) == 0
+
+        with pytest.raises(NotFound):
+            await driver.commit(lost, DIGEST)
+        with pytest.raises(NotFound):
+            await driver.append(lost, runs_of(b"more"))
+        assert await locations(driver) == {kept}
+        known = await other.append(known, runs_of(content))
+        assert await get(driver, await other.commit(known, DIGEST)) == content + content
+        if other is not driver:
+            await other.aclose()
 
     @pytest.mark.parametrize("state", [{}, {"token": "../../etc"}, {"token": None}, {"token": 7}])
     async def test_an_upload_of_another_driver_is_unknown(
