@@ -45,7 +45,7 @@ class BlobRoutes:
             fields = [("Content-Range", f"bytes {start}-{stop - 1}/{row.size}"), *validators(row.digest)]
             fields += [("Content-Type", BLOB_TYPE), ("Content-Length", str(stop - start))]
             return await self._span(206, head_block(fields), request, row, start, stop)
-        return self._several(row, ranges)
+        return await self._several(row, ranges)
 
     @staticmethod
     def _has_it(request: Request, row: BlobRow) -> bool:
@@ -65,9 +65,9 @@ class BlobRoutes:
             return FileReply(status, block, self._sender, file, start, stop)
         if isinstance(place, SignedUrl):
             return empty(307, [("Location", place.url), ("Docker-Content-Digest", row.digest)])
-        return StreamedReply(status, block, self._blobs.read(row, start, stop))
+        return await StreamedReply.begun(status, block, self._blobs.read(row, start, stop))
 
-    def _several(self, row: BlobRow, ranges: Sequence[tuple[int, int]]) -> Reply:
+    async def _several(self, row: BlobRow, ranges: Sequence[tuple[int, int]]) -> Reply:
         """One part for each range, in the order asked, as podman expects them."""
         boundary = secrets.token_hex(16)
         heads = [part_head(boundary, start, stop, row.size) for start, stop in ranges]
@@ -81,12 +81,12 @@ class BlobRoutes:
 
         async def parts() -> AsyncIterator[bytes]:
             for head, (start, stop) in zip(heads, ranges, strict=True):
-                yield head
                 async for part in self._blobs.read(row, start, stop):
-                    yield part
+                    yield head + part
+                    head = b""
             yield end
 
-        return StreamedReply(206, head_block(fields), parts())
+        return await StreamedReply.begun(206, head_block(fields), parts())
 
     async def delete(self, request: Request) -> Reply:
         await self._blobs.delete(request.repository, request.digest, request.actor)

@@ -73,7 +73,7 @@ def fields_for(error: errors.RegistryError) -> dict[str, str]:
     if isinstance(error, errors.TooManyRequests):
         return {"Retry-After": str(math.ceil(error.retry_after))}
     if isinstance(error, errors.Unavailable):
-        return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        return {"Retry-After": str(max(RETRY_AFTER_SECONDS, math.ceil(error.retry_after or 0)))}
     return {}
 
 

@@ -125,12 +125,23 @@ class StreamedReply(Reply):
         super().__init__(status, block)
         self.parts = parts
 
+    @classmethod
+    async def begun(cls, status: int, block: bytes, parts: AsyncIterator[bytes]) -> "StreamedReply":
+        """An answer whose first part is here: what keeps that from coming is raised, and gets a status of its
+        own."""
+        reply = cls(status, block, parts)
+        reply.body = await anext(parts, b"")
+        return reply
+
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send part by part. When one can't be had, the connection is broken: a client must never take
         what it has for the whole."""
         connection = open_connection(request)
         connection.write(self.head(request))
+        connection.write(self.body)
+        self.sent, self.body = len(self.body), b""
         try:
+            await connection.drained()
             async for part in self.parts:
                 connection.write(part)
                 self.sent += len(part)

@@ -50,6 +50,8 @@ EXTEND_LEASE = Statement(
 
 IS_THERE = Statement(select(blobs.c.id).where(blobs.c.digest == bindparam("digest")))
 
+# A new link is looked at once its blob's lease is over: by then a manifest needs it, or nobody does. One that
+# is there keeps its mark.
 LINK = Statement(lambda insert: insert(repository_blobs).on_conflict_do_nothing())
 
 # The update makes a row that is there already ours for the rest of the transaction, and leases it.
@@ -70,6 +72,10 @@ IS_NEEDED = Statement(
         manifest_blobs.c.blob_id == bindparam("blob_id"),
     )
     .limit(1)
+)
+
+EXAMINE = Statement(
+    update(blobs).where(blobs.c.id == bindparam("wanted")).values(examine_at=bindparam("time"))
 )
 
 UNLINK = Statement(
@@ -109,7 +115,7 @@ def extend_lease(connection: Connection, digest: str, until: float) -> bool:
 
 def link(connection: Connection, repository_id: int, blob_id: int, now: float) -> None:
     """Let a repository read a blob. Idempotent."""
-    values = {"repository_id": repository_id, "blob_id": blob_id, "created_at": now}
+    values = {"repository_id": repository_id, "blob_id": blob_id, "created_at": now, "examine_at": now}
     LINK.run(connection, values)
 
 
@@ -126,13 +132,14 @@ def record(
         "location": location,
         "lease_until": lease_until,
         "created_at": now,
+        "examine_at": None,  # whoever takes the last link away says when to look
     }
     row = RECORD.first(connection, values)
     assert row is not None
     return BlobRow(*row)
 
 
-def unlink(connection: Connection, repository: str, digest: str) -> bool:
+def unlink(connection: Connection, repository: str, digest: str, now: float) -> bool:
     """Take a blob out of a repository; False if it was not there.
 
     Raises StillReferenced when a manifest of the repository needs it. Its bytes stay for others, or for
@@ -147,4 +154,5 @@ def unlink(connection: Connection, repository: str, digest: str) -> bool:
             f"a manifest of {repository} needs the blob {digest}: delete the manifest first",
             {"digest": digest},
         )
+    EXAMINE.run(connection, {"wanted": row.id, "time": now})
     return UNLINK.run(connection, link_key) > 0

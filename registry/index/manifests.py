@@ -72,6 +72,19 @@ RECORD = Statement(
 RECORD_BLOB = Statement(lambda insert: insert(manifest_blobs).on_conflict_do_nothing())
 RECORD_CHILD = Statement(lambda insert: insert(manifest_children).on_conflict_do_nothing())
 
+EXAMINE_LINKS = Statement(
+    update(repository_blobs)
+    .where(
+        repository_blobs.c.repository_id.in_(
+            select(manifests.c.repository_id).where(manifests.c.id == bindparam("manifest_id"))
+        ),
+        repository_blobs.c.blob_id.in_(
+            select(manifest_blobs.c.blob_id).where(manifest_blobs.c.manifest_id == bindparam("manifest_id"))
+        ),
+    )
+    .values(examine_at=bindparam("time"))
+)
+
 REMOVE = Statement(delete(manifests).where(manifests.c.id == bindparam("manifest_id")))
 
 NOTE_PULL = Statement(
@@ -147,8 +160,9 @@ def record_edges(
         RECORD_CHILD.run(connection, {"manifest_id": manifest_id, "child_digest": digest})
 
 
-def remove(connection: Connection, manifest_id: int) -> None:
-    """Delete a manifest that no tag points to; its edges go with it."""
+def remove(connection: Connection, manifest_id: int, now: float) -> None:
+    """Delete a manifest that no tag points to; its edges go with it, and its blobs may be garbage now."""
+    EXAMINE_LINKS.run(connection, {"manifest_id": manifest_id, "time": now})
     REMOVE.run(connection, {"manifest_id": manifest_id})
 
 

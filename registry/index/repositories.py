@@ -152,12 +152,14 @@ def counts(connection: Connection, id: int) -> RepositoryCounts:
     return RepositoryCounts(connection.execute(of_tags).scalar_one(), number, int(size + blob_bytes))
 
 
-def remove(connection: Connection, id: int) -> bool:
+def remove(connection: Connection, id: int, now: float) -> bool:
     """Delete a repository with its tags, their history, its manifests, links to blobs and uploads. False: it
     was gone. The bytes of blobs stay for the collector; those of uploads go when these expire: now."""
     name = connection.execute(select(repositories.c.name).where(repositories.c.id == id)).scalar()
     if name is None:
         return False
+    held = select(repository_blobs.c.blob_id).where(repository_blobs.c.repository_id == id)
+    connection.execute(update(blobs).where(blobs.c.id.in_(held)).values(examine_at=now))
     # Each of these is needed by the one behind it.
     for table in (tags, tag_history, manifests, repository_blobs):
         connection.execute(delete(table).where(table.c.repository_id == id))

@@ -37,6 +37,11 @@ def text_by_byte(length: int) -> String:
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
+def work_left(name: str | None, column: str, condition: str) -> Index:
+    """A partial index, of the rows that some work is left with and not of all."""
+    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 Identity = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only as INTEGER
 
 repositories = Table(
@@ -61,6 +66,10 @@ blobs = Table(
     Column("location", Text, nullable=False, unique=True, comment="chosen by the storage driver"),
     Column("lease_until", Double, nullable=False, comment="until then it is kept, referenced or not"),
     Column("created_at", Double, nullable=False),
+    Column("examine_at", Double, server_default="0", comment="may be garbage from then on; null: is needed"),
+    Column("quarantined_at", Double, comment="its bytes were found wrong or missing; a push heals it"),
+    work_left(None, "examine_at", "examine_at IS NOT NULL"),
+    work_left(None, "quarantined_at", "quarantined_at IS NOT NULL"),
 )
 
 repository_blobs = Table(
@@ -69,6 +78,8 @@ repository_blobs = Table(
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), primary_key=True),
     Column("blob_id", ForeignKey("blobs.id", ondelete="RESTRICT"), primary_key=True, index=True),
     Column("created_at", Double, nullable=False),
+    Column("examine_at", Double, server_default="0", comment="may be needless from then on; null: is needed"),
+    work_left(None, "examine_at", "examine_at IS NOT NULL"),
     comment="this repository may read this blob",
 )
 
@@ -87,8 +98,12 @@ manifests = Table(
     Column("pushed_by", String(255)),
     Column("pushed_at", Double, nullable=False),
     Column("pulled_at", Double),
+    Column("missing_recorded", Boolean, nullable=False, server_default=false()),
+    Column("journaled", Boolean, nullable=False, server_default=false(), comment="is in the storage, too"),
     UniqueConstraint("repository_id", "digest"),
     Index(None, "repository_id", "subject", "digest"),
+    work_left("ix_manifests_missing_recorded", "id", "NOT missing_recorded"),
+    work_left("ix_manifests_journaled", "id", "NOT journaled"),
 )
 
 manifest_blobs = Table(
@@ -132,7 +147,9 @@ tag_history = Table(
     Column("digest", text_by_byte(255), comment="null: the tag was deleted"),
     Column("at", Double, nullable=False),
     Column("by", String(255)),
+    Column("journaled", Boolean, nullable=False, server_default=false(), comment="is in the storage, too"),
     Index(None, "repository_id", "name", "at"),
+    work_left("ix_tag_history_journaled", "id", "NOT journaled"),
     comment="append-only",
 )
 

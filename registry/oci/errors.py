@@ -237,4 +237,9 @@ class StorageFull(RegistryError):
 
 
 class Unavailable(RegistryError):
-    """Index or storage does not answer now; the same request may work later."""
+    """Index or storage does not answer now; the same request may work later. `retry_after`: the seconds after
+    which the storage itself wants to be asked again, if it said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -126,9 +126,10 @@ class Blobs:
         """Take a blob out of a repository. Raises DeletionDisabled, StillReferenced and BlobUnknown."""
         if not self._deletion:
             raise DeletionDisabled("deleting blobs is switched off on this registry (deletion.blobs)")
+        now = time.time()
 
         def change(connection: Connection) -> AuditRow:
-            if not blobs.unlink(connection, repository, digest):
+            if not blobs.unlink(connection, repository, digest, now):
                 raise BlobUnknown(repository, digest)
             return self._audit.record(connection, actor, "delete", repository, {"blob": digest})
 

@@ -210,7 +210,7 @@ class Manifests:
                 tags.remove(connection, repository_id, reference, by, now)
             else:
                 gone = tags.remove_of_manifest(connection, repository_id, row.id, by, now)
-                manifests.remove(connection, row.id)
+                manifests.remove(connection, row.id, now)
             check_may_go(connection, repository, gone)
             told = {"tags": gone} if isinstance(reference, Tag) else {"digest": reference, "tags": gone}
             return self._audit.record(connection, actor, "delete", repository, told)

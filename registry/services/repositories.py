@@ -109,11 +109,12 @@ class Repositories:
         """
         if not self._deletion:
             raise DeletionDisabled("deleting manifests is switched off on this registry (deletion.manifests)")
+        now = time.time()
 
         def change(connection: Connection) -> None:
             row = details(connection, name)
             check_no_tag_stays(connection, row)
-            repositories.remove(connection, row.id)
+            repositories.remove(connection, row.id, now)
 
         await self._changes.make(change, actor, Event("repository.delete", name))
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import storage_drivers
 from registry.oci.errors import StorageFull, Unavailable
 from storage_drivers import NoSpace, StorageError
 
@@ -16,4 +17,5 @@ def translated_errors() -> Iterator[None]:
     except NoSpace as error:
         raise StorageFull("the storage has no room left") from error
     except StorageError as error:
-        raise Unavailable("the storage can't be used now") from error
+        retry_after = error.retry_after if isinstance(error, storage_drivers.Unavailable) else None
+        raise Unavailable("the storage can't be used now", retry_after) from error
