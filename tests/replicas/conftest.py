@@ -28,10 +28,7 @@ def storage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return {"ENTREPOT_STORAGE__FILESYSTEM__ROOT": str(tmp_path_factory.mktemp("storage"))}
 
     def bucket() -> Mapping[str, str]:
-        name = server.create_bucket()
-        # This server removes a folder that became empty, also under the feet of who makes something in it.
-        server.client.put_object(Bucket=name, Key="staging/keep", Body=b"")
-        settings = server.settings(name)
+        settings = server.settings(server.create_bucket())
         return {
             "ENTREPOT_STORAGE__DRIVER": "s3",
             **{f"ENTREPOT_STORAGE__S3__{key.upper()}": str(value) for key, value in settings.items()},

@@ -14,7 +14,7 @@ from conformance.authorization import Authorization
 from conformance.client import Client
 from tests.replicas.round_robin import RoundRobin, round_robin
 from tests.support.postgres import PostgresServer
-from tests.support.server import RunningRegistry, start_registry
+from tests.support.server import ROOT, RunningRegistry, start_registry
 
 REPLICAS = 3
 
@@ -24,13 +24,14 @@ ADMINISTRATOR = "admin"
 @dataclass
 class Fleet:
     """Replicas behind a round robin. `settings` are those of the environment that all of them share,
-    `replicas` the running ones."""
+    `replicas` the running ones; `code`: the folder of the version that is started."""
 
     folder: Path
     postgres: PostgresServer
     database: str
     settings: Mapping[str, str]
     password: str
+    code: Path = ROOT
     replicas: list[RunningRegistry] = field(default_factory=list)
     robin: RoundRobin = field(default_factory=lambda: RoundRobin(()))
     _started: int = 0
@@ -56,6 +57,7 @@ class Fleet:
             port=port,
             environment={**self.settings, "ENTREPOT_INDEX__URL": application},
             wait=wait,
+            code=self.code,
         )
 
     def start_all(self) -> None:
@@ -119,6 +121,7 @@ def fleet(
     storage: Mapping[str, str],
     *,
     given_password: bool = True,
+    code: Path = ROOT,
     **settings: str,
 ) -> Iterator[Fleet]:
     """Run replicas with accounts on an empty database. `storage` and `settings` are of the environment.
@@ -134,7 +137,7 @@ def fleet(
         **storage,
         **settings,
     }
-    running = Fleet(folder, postgres, database, shared, password)
+    running = Fleet(folder, postgres, database, shared, password, code)
     try:
         running.start_all()
         with round_robin([replica.address for replica in running.replicas]) as running.robin:

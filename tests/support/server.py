@@ -95,10 +95,12 @@ def start_registry(
     prefix: Sequence[str] = (),
     ca_file: Path | None = None,
     wait: bool = True,
+    code: Path = ROOT,
 ) -> RunningRegistry:
     """Start a registry on `data`, without accounts unless ENTREPOT_AUTH__MODE says `accounts`.
 
-    `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool; `ca_file`: see RunningRegistry.
+    `environment` adds ENTREPOT_... settings; `prefix` runs it under a tool; `ca_file`: see RunningRegistry;
+    `code`: the folder of another version.
     """
     address = f"127.0.0.1:{port or free_port()}"
     data.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ def start_registry(
     with log_file.open("ab") as log:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=code,  # modules are looked for there first
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
