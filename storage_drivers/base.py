@@ -47,7 +47,14 @@ class NoSpace(StorageError):
 
 
 class Unavailable(StorageError):
-    """The medium does not answer or answers with an error; the same call may work later."""
+    """The medium does not answer or answers with an error; the same call may work later.
+
+    `retry_after`: the seconds after which it wants to be asked again, if it said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

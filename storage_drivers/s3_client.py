@@ -55,10 +55,13 @@ _BUSY = frozenset(
         "SlowDown", "SlowDownRead", "SlowDownWrite", "ServiceUnavailable", "Throttling",
         "ThrottlingException", "RequestLimitExceeded", "TooManyRequests",
         "InternalError", "RequestTimeout", "OperationAborted",
+        "ExistingObjectIsDirectory", "ObjectParentIsFile",
         "XMinioServerNotInitialized", "BadDigest", "XAmzContentSHA256Mismatch", "IncompleteBody",
     }
 )  # fmt: skip
-"""What may be better the next time; the last three say that the bytes were damaged on their way."""
+"""What may be better the next time. The last three say that the bytes were damaged on their way.
+ExistingObjectIsDirectory and ObjectParentIsFile are what versitygw says when it removes a folder that became
+empty while somebody puts an object there: no key of ours leads through another one."""
 
 _WRONG_SETTINGS = {
     "NoSuchBucket": "there is no such bucket",
@@ -154,16 +157,28 @@ class S3Client:
 
     async def attempt(self, what: str, step: Callable[[], T]) -> T:
         """Run a blocking step in a thread, again if its error may pass. Raises as `call`."""
-        for turn in range(self.attempts):
+        failures = 0
+        while True:
             try:
                 return await self.in_thread(step)
             except FAILURES as error:
-                failure = translated(error, f"bucket {self.bucket!r}: {what}")
-                if turn + 1 == self.attempts or not passing(error):
-                    raise failure from error
-                log.info("will try again: %s", failure)
-            await pause(turn + 1)
-        raise AssertionError("the last try returns or raises")
+                failures += 1
+                if not await self.again(failures, error):
+                    raise translated(error, f"bucket {self.bucket!r}: {what}") from error
+
+    async def again(self, failures: int, error: Exception) -> bool:
+        """Whether to try once more after that many failures; who may has waited.
+
+        Not if S3 wants more time than a request should wait here: then whoever sent that is told.
+        """
+        wanted = retry_after(error) or 0.0
+        if failures >= self.attempts or wanted > LONGEST_PAUSE or not passing(error):
+            return False
+        log.info("bucket %r: will try again: %s", self.bucket, error)
+        # A random time ("full jitter"), so that many do not come back at once.
+        jitter = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)))  # noqa: S311
+        await asyncio.sleep(wanted + jitter)
+        return True
 
     async def in_thread(self, step: Callable[[], T]) -> T:
         """Run a blocking step once. Being cancelled waits for it."""
@@ -188,15 +203,18 @@ class S3Client:
         self._public.close()
 
 
-async def pause(failures: int) -> None:
-    """Wait after that many failures: a random time ("full jitter"), so that many do not come back at once."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1))
-    await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - nobody gains by guessing it
-
-
 def code_of(error: Exception) -> str:
     """S3's own code of an error, or the status where there was no body to tell it; empty for other errors."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def retry_after(error: Exception) -> float | None:
+    """The seconds after which S3 wants to be asked again, if it says so. A date, the other form that RFC 9110
+    section 10.2.3 has, is passed by."""
+    if not isinstance(error, ClientError):
+        return None
+    value = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+    return float(value) if value.isascii() and value.isdecimal() else None
 
 
 def passing(error: Exception) -> bool:
@@ -219,4 +237,4 @@ def translated(error: Exception, what: str) -> StorageError:
         return WrongSettings(f"{what}: {_WRONG_SETTINGS[code]} ({code})")
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return WrongSettings(f"{what}: {error}")
-    return Unavailable(f"{what}: {error}")
+    return Unavailable(f"{what}: {error}", retry_after(error))

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from storage_drivers.base import NotFound, StorageError, Unavailable
 from storage_drivers.s3_bucket import Bucket
-from storage_drivers.s3_client import FAILURES, code_of, passing, pause, translated
+from storage_drivers.s3_client import FAILURES, code_of, translated
 
 PIECE = 512 * 1024
 
@@ -35,10 +35,9 @@ class Reading:
                     piece = await self._bucket.client.in_thread(self._step)
                 except FAILURES as error:
                     failures += 1
-                    if failures >= self._bucket.client.attempts or not passing(error):
-                        raise self._failure(error) from error
                     self._close()
-                    await pause(failures)
+                    if not await self._bucket.client.again(failures, error):
+                        raise self._failure(error) from error
                     continue
                 if not piece:
                     break

@@ -80,7 +80,7 @@ async def test_a_push_goes_on_after_a_fault(store: Store, where: tuple[str, str]
     store.check_nothing_is_left(location)
 
 
-@pytest.mark.parametrize("kind", ["slow_down", "reset", "lost_answer"])
+@pytest.mark.parametrize("kind", ["slow_down", "reset", "lost_answer", "no_folder"])
 async def test_a_small_object_is_put_again(store: Store, kind: str) -> None:
     store.proxy.faults = [Fault(*PUT, kind, times=2)]
     upload = await store.driver.append(await store.driver.begin(), runs_of(SMALL), durable=False)

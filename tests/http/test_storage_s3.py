@@ -19,7 +19,15 @@ from storage_drivers.s3 import S3Driver
 from tests.contract.sources import content_of, runs_of
 from tests.http.blocking import blocking_calls_pass
 from tests.http.client import Client
-from tests.http.content import REPOSITORY, digest_of, push_blob, start_upload
+from tests.http.content import (
+    EMPTY_CONFIG,
+    REPOSITORY,
+    digest_of,
+    push_blob,
+    push_image,
+    push_manifest,
+    start_upload,
+)
 from tests.http.serving import Registries
 from tests.http.test_uploads_chunked import (  # noqa: F401 - they run here once more
     test_a_chunk_at_the_wrong_place_takes_nothing,
@@ -165,6 +173,48 @@ async def test_a_storage_that_stays_busy(
         answer = await client.put(f"{told.headers['Location']}?digest={DIGEST}", CONTENT[1000:])
         assert answer.status == 201
         assert (await client.get(f"/v2/{REPOSITORY}/blobs/{DIGEST}")).body == CONTENT
+
+
+@pytest.mark.usefixtures("failures_are_logged")
+@pytest.mark.parametrize(("asked", "told"), [({}, "5"), ({"Retry-After": "120"}, "120")])
+async def test_a_burst_that_outlasts_our_own_tries(
+    registries: Registries,
+    s3_settings: Mapping[str, object],
+    s3_server: S3Server,
+    asked: Mapping[str, str],
+    told: str,
+) -> None:
+    """Pushes and pulls are answered 503 and when to come again: as S3 says, if it wants more time than we
+    ask for ourselves. Manifests need no storage. Afterwards all goes on."""
+    with faulty_proxy(s3_server.address) as proxy:
+        client = await registries.start(storage=stored_in(s3_settings, endpoint=proxy.url, attempts=2))
+        await push_blob(client, CONTENT)
+        manifest = await push_image(client, "latest", layers=[CONTENT])
+        blobs = f"/v2/{REPOSITORY}/blobs"
+        new = content_of(PART + 5, seed=1)
+        whole, session = f"{blobs}/uploads/?digest={digest_of(new)}", await start_upload(client)
+        busy = [Fault(method, "", "slow_down", 999, asked) for method in ("GET", "PUT", "POST")]
+        proxy.faults = busy
+
+        refused = [
+            await client.post(whole, new),
+            await client.patch(session, new),
+            await client.put(f"{session}?digest={digest_of(b'small')}", b"small"),
+            await client.get(f"{blobs}/{DIGEST}"),
+            await client.get(f"{blobs}/{DIGEST}", {"Range": "bytes=5-"}),
+            await client.get(f"{blobs}/{DIGEST}", {"Range": "bytes=5-9,70-79"}),
+            await client.get(f"{blobs}/{digest_of(EMPTY_CONFIG)}"),
+        ]
+        answers = {(answer.refusal, answer.headers["Retry-After"]) for answer in refused}
+        assert answers == {((503, "UNAVAILABLE"), told)}
+        if asked:
+            assert sum(999 - fault.times for fault in busy) <= len(refused) + 1, "S3 is left alone"
+        assert (await push_manifest(client, "again", manifest)).status == 201
+        assert (await client.get(f"/v2/{REPOSITORY}/manifests/again")).body == manifest
+
+        proxy.faults = []
+        assert (await client.post(whole, new)).status == 201
+        assert (await client.get(f"{blobs}/{DIGEST}")).body == CONTENT
 
 
 async def test_housekeeping_sweeps_what_no_session_knows(

@@ -10,14 +10,15 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 FAILED = b"<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+NO_FOLDER = b"<Error><Code>ExistingObjectIsDirectory</Code><Message>It is not.</Message></Error>"
 FULL = b"<Error><Code>QuotaExceeded</Code><Message>The quota is used up.</Message></Error>"
 
 ANSWERS = {
@@ -25,6 +26,7 @@ ANSWERS = {
     "error_in_200": (200, FAILED),
     "denied": (403, DENIED),
     "full": (403, FULL),
+    "no_folder": (409, NO_FOLDER),
 }
 
 
@@ -35,17 +37,23 @@ KEY_ERRORS = {"key_busy": "InternalError", "key_denied": "AccessDenied"}
 class Fault:
     """What happens to the next `times` requests with this method whose target holds `part`.
 
-    slow_down, error_in_200, denied, full: an answer of the proxy's own; nothing is carried out
+    slow_down, error_in_200, denied, full, no_folder: an answer of the proxy's own; nothing is carried out
     reset: the connection is reset in the middle of the request's body
     lost_answer: carried out, and then the connection is reset
     cut_answer: half of the answer's body, and then the connection is reset
     key_busy, key_denied: carried out, and then an answer of 200 which says that the first key failed
+
+    `fields` are header fields of an answer of the proxy's own.
     """
 
     method: str
     part: str
     kind: str
     times: int = 1
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_FAULT = Fault("", "", "")
 
 
 class FaultyProxy(ThreadingHTTPServer):
@@ -66,14 +74,14 @@ class FaultyProxy(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def fault_for(self, method: str, target: str) -> str:
+    def fault_for(self, method: str, target: str) -> Fault:
         with self._lock:
             self.seen.append((method, target))
             for fault in self.faults:
                 if fault.times and fault.method == method and fault.part in target:
                     fault.times -= 1
-                    return fault.kind
-        return ""
+                    return fault
+        return NO_FAULT
 
     @property
     def unused(self) -> list[Fault]:
@@ -88,7 +96,8 @@ class Forwarding(BaseHTTPRequestHandler):
     server: FaultyProxy
 
     def _forward(self) -> None:
-        kind = self.server.fault_for(self.command, self.path)
+        fault = self.server.fault_for(self.command, self.path)
+        kind = fault.kind
         length = int(self.headers.get("Content-Length", 0))
         if kind == "reset":
             self.rfile.read(length // 2)
@@ -97,7 +106,7 @@ class Forwarding(BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         if kind in ANSWERS:
             status, content = ANSWERS[kind]
-            self._answer(status, [("Content-Type", "application/xml")], content)
+            self._answer(status, [("Content-Type", "application/xml"), *fault.fields.items()], content)
             return
         connection = http.client.HTTPConnection(self.server.upstream, timeout=30)
         try:
