@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure Entrepot and its peers side by side, and write the table into README.md."""
+"""`python -m benchmarks`: measure Entrepot and its peers side by side, and write tables into README.md."""
 
 import argparse
 import sys
@@ -12,10 +12,12 @@ from benchmarks.images import SmallImages
 from benchmarks.lists import CatalogPages, TagPages
 from benchmarks.measure import MIB, Goal, Measure, Settings, run, servers_present
 from benchmarks.memory import UploadMemory
+from benchmarks.on_s3 import ONE, PEER, THREE
 from benchmarks.pulls import LargePull
 from benchmarks.pushes import LargePush
 from benchmarks.rates import CONNECTIONS, RequestRate
-from benchmarks.servers import ACCOUNTS, OWN, SERVERS
+from benchmarks.redirects import Redirects
+from benchmarks.servers import ACCOUNTS, SERVERS, is_own
 from benchmarks.sign_ins import SignIns
 
 QUICK = Settings(
@@ -36,14 +38,30 @@ def _rate(
     return lambda name, settings: RequestRate(name, label, method, kind, goals, settings.seconds)
 
 
-def _push(label: str, count: int, *, chunked: bool = False) -> Callable[[str, Settings], Measure]:
-    goals = (Goal(2.5, "docker-registry"), Goal(1.0, "zot"))
+ONE_MACHINE_PUSHES = (Goal(2.5, "docker-registry"), Goal(1.0, "zot"))
+S3_PUSHES = (Goal(1.5, PEER, ONE), Goal(1.5, PEER, THREE))
+S3_REDIRECTS = (Goal(5.0, PEER, ONE), Goal(5.0, PEER, THREE))
 
+
+def _push(
+    label: str, count: int, goals: tuple[Goal, ...] = ONE_MACHINE_PUSHES, *, chunked: bool = False
+) -> Callable[[str, Settings], Measure]:
     def make(name: str, settings: Settings) -> Measure:
         size = settings.push_bytes if count == 1 else settings.parallel_push_bytes
         return LargePush(name, label.format(size // MIB), count, size, goals, chunked=chunked)
 
     return make
+
+
+def _on_s3(make: Callable[[str, Settings], Measure]) -> Callable[[str, Settings], Measure]:
+    """The same for the servers that keep their blobs in S3."""
+
+    def made(name: str, settings: Settings) -> Measure:
+        measure = make(name, settings)
+        measure.on_s3 = True
+        return measure
+
+    return made
 
 
 MEASURES: Mapping[str, Callable[[str, Settings], Measure]] = {
@@ -62,13 +80,21 @@ MEASURES: Mapping[str, Callable[[str, Settings], Measure]] = {
     "push": _push("one {} MiB push", 1),
     "push-chunked": _push("one {} MiB push, chunked as docker's", 1, chunked=True),
     "push-8": _push("eight {} MiB pushes at once", 8),
-    "images": lambda _, settings: SmallImages(settings.seconds),
+    "images": lambda name, settings: SmallImages(name, settings.seconds),
     "sign-in": lambda _, settings: SignIns(settings.seconds),
     "memory": lambda _, settings: UploadMemory(
         settings.memory_uploads, settings.memory_upload_bytes, settings.memory_seconds
     ),
     "tags": lambda _, settings: TagPages(settings.list_length, settings.seconds / 5),
     "catalog": lambda _, settings: CatalogPages(settings.list_length, settings.seconds / 5),
+    "s3-push": _on_s3(_push("one {} MiB push", 1, S3_PUSHES)),
+    "s3-push-chunked": _on_s3(_push("one {} MiB push, chunked as docker's", 1, S3_PUSHES, chunked=True)),
+    "s3-push-8": _on_s3(_push("eight {} MiB pushes at once", 8, S3_PUSHES)),
+    "s3-images": _on_s3(lambda name, settings: SmallImages(name, settings.seconds)),
+    "s3-redirect": lambda name, settings: Redirects(name, S3_REDIRECTS, settings.seconds),
+    "s3-manifest-get": _on_s3(
+        _rate(f"manifest GET by tag, {CONNECTIONS} connections", "GET", "manifest", 10)
+    ),
 }
 
 
@@ -88,7 +114,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--write",
         action=argparse.BooleanOptionalAction,
-        help="write the table into README.md; default: after a whole run of all measures and servers",
+        help="write what was measured into README.md; default: after a whole run of all measures and servers",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.servers.split(",")) - set(SERVERS):
@@ -116,20 +142,22 @@ def main() -> int:
     present, missing = servers_present(arguments.servers.split(","))
     for server in missing:
         print(f"{server.name} is not installed and is left out: {server.install}", file=sys.stderr)
+    if arguments.work_dir:
+        tempfile.tempdir = str(arguments.work_dir)
     outcomes = []
-    with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=arguments.work_dir) as folder:
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         for name in arguments.only or MEASURES:
             measure = MEASURES[name](name, settings)
             try:
                 outcomes.append(run(measure, present, settings.rounds, Path(folder)))
             finally:
                 measure.close()
-    table = report.render(outcomes, present, missing, settings)
-    print(table)
+    parts = report.render(outcomes, present, missing, settings)
+    print("\n\n".join(parts.values()))
     whole = not (arguments.only or arguments.quick or missing or len(present) < len(SERVERS))
     if whole if arguments.write is None else arguments.write:
-        report.write(table)
-    return 1 if any({OWN, ACCOUNTS} & set(outcome.failures) for outcome in outcomes) else 0
+        report.write(parts)
+    return 1 if any(is_own(name) for outcome in outcomes for name in outcome.failures) else 0
 
 
 if __name__ == "__main__":

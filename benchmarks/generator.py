@@ -1,6 +1,6 @@
 """The same request again and again, on kept connections: one thread with epoll.
 
-It costs no more than `wrk`, and unlike it looks at every answer: status 200, and as long as the first one.
+It costs no more than `wrk`, and unlike it looks at every answer: its status, and as long as the first one.
 And it can do HEAD: wrk 4.1 waits for the body that the Content-Length of a HEAD announces, and counts no
 answer.
 """
@@ -8,15 +8,22 @@ answer.
 import select
 import socket
 import time
+from collections.abc import Sequence
 
 from benchmarks.client import BenchmarkError
 
 
-def answers_within(address: str, request: bytes, connections: int, seconds: float) -> tuple[int, float]:
-    """How many answers came within `seconds`, and how long it really took."""
-    sockets = [_connect(address) for _ in range(connections)]
+def answers_within(
+    addresses: Sequence[str], request: bytes, connections: int, seconds: float, *, status: int = 200
+) -> tuple[int, float]:
+    """How many answers came within `seconds`, and how long it really took.
+
+    The connections go to the addresses in turn.
+    """
+    sockets = [_connect(addresses[number % len(addresses)]) for number in range(connections)]
+    begins = f"HTTP/1.1 {status} ".encode()
     try:
-        return _exchange(sockets, request, _answer_length(sockets[0], request), seconds)
+        return _exchange(sockets, request, begins, _answer_length(sockets[0], request), seconds)
     finally:
         for one in sockets:
             one.close()
@@ -42,7 +49,9 @@ def _answer_length(connected: socket.socket, request: bytes) -> int:
     raise BenchmarkError("the connection is not kept open")
 
 
-def _exchange(sockets: list[socket.socket], request: bytes, length: int, seconds: float) -> tuple[int, float]:
+def _exchange(
+    sockets: list[socket.socket], request: bytes, begins: bytes, length: int, seconds: float
+) -> tuple[int, float]:
     calls = {}
     begun: dict[int, bytes] = {}
     count = 0
@@ -68,7 +77,7 @@ def _exchange(sockets: list[socket.socket], request: bytes, length: int, seconds
                     if len(answer) < length:
                         begun[descriptor] = answer
                         continue
-                if len(answer) != length or not answer.startswith(b"HTTP/1.1 200 "):
+                if len(answer) != length or not answer.startswith(begins):
                     raise BenchmarkError(f"an answer of {len(answer)} bytes, not {length}: {answer[:300]!r}")
                 count += 1
                 send(request)

@@ -20,10 +20,10 @@ class SmallImages(Measure):
     Each pusher has a kept connection and a repository of its own.
     """
 
-    name = "images"
     with_accounts = True
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
         self._seconds = seconds
         label = f"small images from {PUSHERS} pushers"
         self._rate = Row(label, "per s", goals=(Goal(3.0, "docker-registry"),))

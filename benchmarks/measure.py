@@ -60,11 +60,15 @@ class Measure(ABC):
     """False for reads, which nginx can do as well."""
     with_accounts = False
     """Whether Entrepot does it with accounts as well."""
+    on_s3 = False
+    """Whether it is of those servers that keep their blobs in S3."""
     repeated = True
     """False if one round is enough, because what is measured is not a time."""
 
     def variant(self, server: Server) -> Server | None:
         """The server as it takes part, None if it does not."""
+        if server.on_s3 != self.on_s3:
+            return None
         if server.name == ACCOUNTS:
             return server if self.with_accounts else None
         return server if server.registry or not self.registries_only else None

@@ -8,8 +8,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def _of_session(session: int) -> Iterator[list[str]]:
-    """The fields of /proc/<pid>/stat, from the third on (state), of every process of a session."""
+def _of(leader: int) -> Iterator[list[str]]:
+    """The fields of /proc/<pid>/stat, from the third on (state), of a process, its session and its children.
+
+    PostgreSQL's processes have a session each.
+    """
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
@@ -18,18 +21,18 @@ def _of_session(session: int) -> Iterator[list[str]]:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while the folder was read
         fields = text.rpartition(")")[2].split()
-        if int(fields[3]) == session:
+        if leader in (int(entry.name), int(fields[1]), int(fields[3])):
             yield fields
 
 
-def cpu_seconds(session: int) -> float:
-    """User and system time of a session's processes and of their children that have ended.
+def cpu_seconds(leader: int) -> float:
+    """User and system time of a leader's processes and of their children that have ended.
 
     The kernel hands it out in ticks of 10 ms, but adds it up exactly: no sampling error.
     """
-    return sum(sum(map(int, fields[11:15])) for fields in _of_session(session)) / _TICKS
+    return sum(sum(map(int, fields[11:15])) for fields in _of(leader)) / _TICKS
 
 
-def resident_bytes(session: int) -> int:
-    """Resident memory of a session's processes. A page that two of them share counts twice."""
-    return sum(int(fields[21]) for fields in _of_session(session)) * _PAGE
+def resident_bytes(leader: int) -> int:
+    """Resident memory of a leader's processes. A page that two of them share counts twice."""
+    return sum(int(fields[21]) for fields in _of(leader)) * _PAGE

@@ -1,6 +1,7 @@
 """Put content into a server: through the API of a registry, as a file where nginx serves it."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.client import Connection, with_digest
 from benchmarks.content import MANIFEST_TYPE, Blob, LargeContent
@@ -29,6 +30,15 @@ def push_large(
     content.send(connection, tail)
     patched = connection.answer("PATCH").expect(202)
     connection.request("PUT", with_digest(patched.location, digest)).expect(201)
+
+
+def blob_length(connection: Connection, repository: str, digest: str) -> int:
+    """What a HEAD says, where distribution sends clients to S3 as for a GET."""
+    head = connection.request("HEAD", f"/v2/{repository}/blobs/{digest}").expect(200, 307)
+    if head.status == 307:
+        with Connection(urlsplit(head.headers["location"]).netloc) as storage:
+            head = storage.request("HEAD", head.location).expect(200)
+    return int(head.headers["content-length"])
 
 
 def publish_blob(server: RunningServer, repository: str, blob: Blob) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from benchmarks.client import BenchmarkError
 from benchmarks.content import LargeContent
 from benchmarks.measure import Goal, Measure, Row
-from benchmarks.publishing import push_large
+from benchmarks.publishing import blob_length, push_large
 from benchmarks.servers import RunningServer
 
 
@@ -53,9 +53,9 @@ class LargePush(Measure):
                 push.result()
             elapsed, cpu = time.perf_counter() - start, server.cpu_seconds() - cpu
         for connection, (_, digest), number in zip(connections, bodies, range(self._count), strict=True):
-            head = connection.request("HEAD", f"/v2/bench/push-{number}/blobs/{digest}").expect(200)
+            length = blob_length(connection, f"bench/push-{number}", digest)
             connection.close()
-            if int(head.headers["content-length"]) != self._content.size:
-                raise BenchmarkError(f"the blob has {head.headers['content-length']} bytes")
+            if length != self._content.size:
+                raise BenchmarkError(f"the blob has {length} bytes")
         total = self._count * self._content.size
         return {self._speed: total / 1e6 / elapsed, self._cpu: cpu / (total / 1e9)}

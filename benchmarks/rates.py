@@ -66,5 +66,5 @@ class RequestRate(Measure):
         headers = {**HEADERS, **server.credentials.headers(REPOSITORY)}
         request = head_of(self._method, self._target(), server.address, headers)
         cpu = server.cpu_seconds()
-        count, elapsed = answers_within(server.address, request, CONNECTIONS, seconds)
+        count, elapsed = answers_within(server.addresses, request, CONNECTIONS, seconds)
         return count, elapsed, server.cpu_seconds() - cpu

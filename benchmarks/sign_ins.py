@@ -39,7 +39,7 @@ class SignIns(Measure):
         self._manifest = image_manifest(CONFIG, [])
 
     def variant(self, server: Server) -> Server | None:
-        return server.guarded()
+        return None if server.on_s3 else server.guarded()
 
     def prepare(self, server: RunningServer) -> None:
         publish_blob(server, REPOSITORY, CONFIG)
@@ -63,7 +63,7 @@ class SignIns(Measure):
     def _generate(self, server: RunningServer, seconds: float) -> tuple[int, float]:
         target, headers = request_with_password(server)
         request = head_of("GET", target, server.address, headers)
-        return answers_within(server.address, request, CONNECTIONS, seconds)
+        return answers_within(server.addresses, request, CONNECTIONS, seconds)
 
 
 def request_with_password(server: RunningServer) -> tuple[str, Mapping[str, str]]:

@@ -30,11 +30,12 @@ TEMPLATE = "entrepot_template"
 
 @dataclass
 class PostgresServer:
-    """A running server. `folder` holds its data and its socket."""
+    """A running server. `folder` holds its data and its socket. `durable`: it syncs what it commits."""
 
     folder: Path
     process: subprocess.Popen[bytes]
     programs: Path
+    durable: bool = False
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def url(self, database: str) -> str:
@@ -62,11 +63,20 @@ class PostgresServer:
         """Stop as administrators do, throwing everybody out, and start anew. What is committed stays."""
         self.process.send_signal(signal.SIGINT)
         assert self.process.wait(30) == 0
-        self.process = start(self.programs, self.folder).process
+        self.process = start(self.programs, self.folder, self.durable).process
 
 
 def programs_folder() -> Path:
-    """Where `initdb` and `postgres` are: Debian's, then the PATH's, then the wheel's; else the test skips."""
+    """Where `initdb` and `postgres` are; without them the test skips."""
+    found = find_programs()
+    if found is None:
+        missing("PostgreSQL is not installed", "apt-get install postgresql")
+        raise AssertionError("missing() skips or fails")
+    return found
+
+
+def find_programs() -> Path | None:
+    """Where `initdb` and `postgres` are: Debian's, then the PATH's, then the wheel's."""
     debian = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True
     )
@@ -80,8 +90,7 @@ def programs_folder() -> Path:
         folders = sorted(Path(wheel.origin).parent.glob("pginstall*/bin"))
         if folders:
             return folders[-1]
-    missing("PostgreSQL is not installed", "apt-get install postgresql")
-    raise AssertionError("missing() skips or fails")
+    return None
 
 
 def unprivileged() -> dict[str, int]:
@@ -105,7 +114,7 @@ def run_program(server_folder: Path, *command: str | Path) -> None:
 
 
 @contextmanager
-def postgres() -> Iterator[PostgresServer]:
+def postgres(*, durable: bool = False) -> Iterator[PostgresServer]:
     """Make and run a server, with the template of the index ready; throw it away afterwards."""
     programs = programs_folder()
     folder = Path(tempfile.mkdtemp(prefix="entrepot-postgres-"))
@@ -117,7 +126,7 @@ def postgres() -> Iterator[PostgresServer]:
             folder, programs / "initdb", "--no-sync", "--auth=trust", "--username=postgres",
             "--encoding=UTF8", "--locale=C.UTF-8", "--pgdata", data,
         )  # fmt: skip
-        server = start(programs, folder)
+        server = start(programs, folder, durable)
         try:
             server.administer(f"CREATE DATABASE {TEMPLATE}")
             upgrade(server.sqlalchemy_url(TEMPLATE))
@@ -129,13 +138,14 @@ def postgres() -> Iterator[PostgresServer]:
         shutil.rmtree(folder)
 
 
-def start(programs: Path, folder: Path) -> PostgresServer:
+def start(programs: Path, folder: Path, durable: bool) -> PostgresServer:
     """Start `postgres` on the data in `folder` and wait until it answers."""
-    # Without syncs: what these tests look at is the SQL. 200 connections: several registries at once.
+    # Tests go without syncs: what they look at is the SQL. 200 connections: several registries at once.
+    synced = "on" if durable else "off"
     settings = {
-        "fsync": "off",
-        "full_page_writes": "off",
-        "synchronous_commit": "off",
+        "fsync": synced,
+        "full_page_writes": synced,
+        "synchronous_commit": synced,
         "listen_addresses": "",
         "unix_socket_directories": str(folder),
         "max_connections": "200",
@@ -151,7 +161,7 @@ def start(programs: Path, folder: Path) -> PostgresServer:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
-    server = PostgresServer(folder, process, programs)
+    server = PostgresServer(folder, process, programs, durable)
     for _ in range(300):
         try:
             psycopg.connect(server.url("postgres"), connect_timeout=5).close()
