@@ -1,7 +1,6 @@
 """Manifests: taking them whole and checked, serving them as they came, deleting them."""
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,21 +9,19 @@ from functools import partial
 from auth.actor import Actor
 from registry.index import Connection, Index, manifests, repositories, tags
 from registry.index.manifests import ManifestRow
-from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.errors import (
     DeletionDisabled,
     DigestMismatch,
-    ManifestBlobsUnknown,
-    ManifestInvalid,
     ManifestUnknown,
     PreconditionFailed,
     RepositoryUnknown,
 )
-from registry.oci.manifest import Manifest, parse_manifest
+from registry.oci.manifest import parse_manifest
 from registry.oci.name import RepositoryName, Tag
 from registry.services.audit import Audit, AuditRow
 from registry.services.caches import ByteCache, FactCache
+from registry.services.manifest_entries import NewManifest, enter
 from registry.services.policies import check_may_go, check_may_move, check_quota
 from storage_drivers.failpoints import declare, failpoint
 
@@ -139,24 +136,8 @@ class Manifests:
             if expected is not None:
                 check_precondition(connection, repository, reference, expected)
             repository_id = repositories.ensure(connection, repository, now)
-            blob_ids, missing = self._check_references(connection, repository_id, manifest)
-            manifest_id = manifests.record(
-                connection,
-                {
-                    "repository_id": repository_id,
-                    "digest": digest,
-                    "media_type": manifest.media_type,
-                    "artifact_type": manifest.artifact_type,
-                    "size": len(body),
-                    "body": body,
-                    "subject": None if manifest.subject is None else manifest.subject.digest,
-                    "annotations": json.dumps(manifest.annotations) if manifest.annotations else None,
-                    "pushed_by": actor.principal,
-                    "pushed_at": now,
-                },
-            )
-            children = [child.digest for child in manifest.children]
-            manifests.record_edges(connection, manifest_id, repository_id, blob_ids, children)
+            new = NewManifest(digest, body, manifest, actor.principal, now)
+            manifest_id, missing = enter(connection, repository_id, new, sparse=self._sparse)
             for tag in pointing:
                 tags.point(connection, repository_id, tag, manifest_id, digest, actor.principal, now)
             check_quota(connection, repository)
@@ -168,27 +149,6 @@ class Manifests:
         failpoint(RECORDED)
         subject = None if manifest.subject is None else manifest.subject.digest
         return Pushed(digest, subject, pointing, missing)
-
-    def _check_references(
-        self, connection: Connection, repository_id: int, manifest: Manifest
-    ) -> tuple[list[int], tuple[Digest, ...]]:
-        """The ids of all blobs that the manifest needs and, of a sparse one, the digests that are missing.
-
-        A layer that may not be distributed counts when it is there. A child of an index is a manifest or,
-        in BuildKit's cache indexes, a blob.
-        """
-        held = manifests.sizes_of_manifests(
-            connection, repository_id, {child.digest for child in manifest.children}
-        )
-        cited = {descriptor.digest for descriptor in (*manifest.blobs, *manifest.children)} - held.keys()
-        found = manifests.sizes_of_blobs(connection, repository_id, cited)
-        sizes = held | {digest: size for digest, (_, size) in found.items()}
-        check_sizes((*manifest.blobs, *manifest.children), sizes)
-        needed = dict.fromkeys(one.digest for one in (*manifest.required_blobs, *manifest.children))
-        missing = tuple(digest for digest in needed if digest not in sizes)
-        if missing and not self._sparse:
-            raise ManifestBlobsUnknown(missing)
-        return [blob_id for blob_id, _ in found.values()], missing
 
     async def delete(self, repository: RepositoryName, reference: Reference, actor: Actor) -> None:
         """Delete a tag, or a manifest with every tag on it. Raises DeletionDisabled, ManifestUnknown,
@@ -229,16 +189,6 @@ def _find(connection: Connection, repository: str, reference: Reference) -> Mani
     if repositories.find(connection, repository) is None:
         raise RepositoryUnknown(repository)
     raise ManifestUnknown(repository, reference)
-
-
-def check_sizes(descriptors: Iterable[Descriptor], sizes: dict[str, int]) -> None:
-    """Raise ManifestInvalid for a descriptor whose size is not the content's."""
-    for descriptor in descriptors:
-        size = sizes.get(descriptor.digest)
-        if size is not None and size != descriptor.size:
-            raise ManifestInvalid(
-                f"the manifest says that {descriptor.digest} has {descriptor.size} bytes; it has {size}"
-            )
 
 
 def check_precondition(
