@@ -61,6 +61,16 @@ removed_tag_history = Table(
     comment="the history of the tags of removed repositories, in the order of ids",
 )
 
+removed_tags = Table(
+    "removed_tags",
+    metadata,
+    Column("repository_uid", ForeignKey("removed_repositories.uid", ondelete="CASCADE"), primary_key=True),
+    Column("name", text_by_byte(128), primary_key=True),
+    Column("digest", text_by_byte(255), nullable=False),
+    Column("updated_at", Double, nullable=False),
+    comment="the tags of removed repositories",
+)
+
 removed_manifests = Table(
     "removed_manifests",
     metadata,
@@ -92,6 +102,13 @@ removed_manifest_blobs = Table(
     Column("repository_uid", String(16), nullable=False),
     Column("blob_id", ForeignKey("blobs.id", ondelete="RESTRICT"), primary_key=True, index=True),
     Index(None, "repository_uid", "blob_id"),
+)
+
+removed_manifest_children = Table(
+    "removed_manifest_children",
+    metadata,
+    Column("removed_manifest_id", ForeignKey("removed_manifests.id", ondelete="CASCADE"), primary_key=True),
+    Column("child_digest", text_by_byte(255), primary_key=True),
 )
 
 jobs = Table(

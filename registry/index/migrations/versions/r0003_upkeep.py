@@ -122,6 +122,16 @@ def _create_removed() -> None:
     )
     op.create_index("ix_removed_tag_history_repository_uid", "removed_tag_history", ["repository_uid"])
     op.create_table(
+        "removed_tags",
+        sa.Column("repository_uid", sa.String(16), nullable=False),
+        sa.Column("name", by_byte(128), nullable=False),
+        sa.Column("digest", by_byte(255), nullable=False),
+        sa.Column("updated_at", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("repository_uid", "name", name="pk_removed_tags"),
+        _reference("removed_tags", "repository_uid", "removed_repositories.uid", "CASCADE"),
+        comment="the tags of removed repositories",
+    )
+    op.create_table(
         "removed_manifests",
         sa.Column("id", Identity, nullable=False),
         sa.Column("repository_uid", sa.String(16), nullable=False),
@@ -161,6 +171,14 @@ def _create_removed() -> None:
         "removed_manifest_blobs",
         ["repository_uid", "blob_id"],
     )
+    op.create_table(
+        "removed_manifest_children",
+        sa.Column("removed_manifest_id", Identity, nullable=False),
+        sa.Column("child_digest", by_byte(255), nullable=False),
+        sa.PrimaryKeyConstraint("removed_manifest_id", "child_digest", name="pk_removed_manifest_children"),
+        _reference("removed_manifest_children", "removed_manifest_id", "removed_manifests.id", "CASCADE"),
+    )
+    op.create_index("ix_repositories_uid", "repositories", ["uid"])
 
 
 def _create_rules() -> None:
