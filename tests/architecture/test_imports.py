@@ -21,15 +21,18 @@ SQL_IN_THE_INDEX = "SQLAlchemy lives in the index only"
 VIOLATIONS = (
     (ONE_WAY, "registry/oci/name.py", "import registry.services.blobs"),
     (ONE_WAY, "registry/management/tried.py", "import registry.api.paths"),
+    (ONE_WAY, "registry/services/tried.py", "import registry.gc.jobs"),
     (ONE_WAY, "registry/identity/tried.py", "import registry.config"),
     (ONE_WAY, "registry/identity/tried.py", "import registry.drivers"),
     (NOTHING_OF_REGISTRY, "auth/__init__.py", "import registry.oci"),
     (STRANGERS, "auth/__init__.py", "import storage_drivers"),
     (NO_HTTP, "registry/services/blobs.py", "import aiohttp"),
     (NO_HTTP, "registry/management/tried.py", "import aiohttp"),
+    (NO_HTTP, "registry/gc/tried.py", "import aiohttp"),
     (SERVICES_ONLY, "registry/api/ranges.py", "import registry.index.blobs"),
     (SQL_IN_THE_INDEX, "registry/services/blobs.py", "import sqlalchemy"),
     (SQL_IN_THE_INDEX, "registry/management/tried.py", "import sqlalchemy"),
+    (SQL_IN_THE_INDEX, "registry/gc/tried.py", "import sqlalchemy"),
     (SQL_IN_THE_INDEX, "registry/identity/tried.py", "import sqlalchemy"),
 )
 """Rule, file, the line that breaks it there. A file or package that does not exist is made."""
