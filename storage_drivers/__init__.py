@@ -1,5 +1,6 @@
 """Where blob bytes live. Knows nothing of digests' meaning, of repositories or of HTTP."""
 
+from storage_drivers.adoptable import Adoptable
 from storage_drivers.base import (
     Interrupted,
     LocalFile,
@@ -17,6 +18,7 @@ from storage_drivers.base import (
 )
 
 __all__ = [
+    "Adoptable",
     "Interrupted",
     "LocalFile",
     "NoSpace",

@@ -22,6 +22,7 @@ from asyncio import CancelledError
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import ClassVar, TypeVar
 
 from storage_drivers.base import (
@@ -50,6 +51,7 @@ from storage_drivers.durable_files import (
     write_at,
 )
 from storage_drivers.failpoints import declare, failpoint
+from storage_drivers.file_listing import files_below, object_folders, objects_in
 from storage_drivers.threads import settled
 
 T = TypeVar("T")
@@ -65,10 +67,10 @@ _THREADS = 16  # most of them wait for an fsync, which the file system does for 
 _RUN = 512 * 1024  # what is worth a hop; two of them are all that an append holds
 _READ = 512 * 1024
 _SMALL = 64 * 1024  # what may wait for the commit, which then is the only hop
+_FILES = 1000  # of a listing, in one hop
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]{2,200})")
-_FILE = re.compile(r"[a-zA-Z0-9=_-]{2,200}\.[0-9a-f]{32}")
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -268,35 +270,16 @@ class FilesystemDriver(StorageDriver):
         await self._hop("an object", remove_files, paths)
 
     async def scan(self) -> AsyncIterator[Object]:
-        for directory in await self._hop("blobs", self._object_directories):
-            for found in await self._hop(directory, self._objects_in, directory):
+        for folder in await self._hop("blobs", object_folders, self._root):
+            for found in await self._hop(folder, objects_in, self._root, folder):
                 yield found
 
-    def _object_directories(self) -> list[str]:
-        """`blobs/<algorithm>/<two digits>`, all that exist."""
-        directories = ["blobs"]
-        for _ in range(2):
-            directories = [
-                f"{above}/{entry.name}"
-                for above in directories
-                if os.path.isdir(os.path.join(self._root, above))
-                for entry in os.scandir(os.path.join(self._root, above))
-                if entry.is_dir()
-            ]
-        return directories
-
-    def _objects_in(self, directory: str) -> list[Object]:
-        found = []
-        with os.scandir(os.path.join(self._root, directory)) as entries:
-            for entry in entries:
-                if not _FILE.fullmatch(entry.name):
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue  # deleted since the directory was listed
-                found.append(Object(f"{directory}/{entry.name}", status.st_size, status.st_mtime))
-        return found
+    async def files(self, under: str) -> AsyncIterator[Object]:
+        found = files_below(self._root, self._path(under))
+        batch: list[Object]
+        while batch := await self._hop(under, list, islice(found, _FILES)):
+            for one in batch:
+                yield one
 
     async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
         """Not synced, as in `abort`: what a power cut brings back is swept another time."""

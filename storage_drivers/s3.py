@@ -225,6 +225,10 @@ class S3Driver(StorageDriver):
             if is_location(found.location):
                 yield found
 
+    async def files(self, under: str) -> AsyncIterator[Object]:
+        async for found in self._bucket.objects(f"{self._checked(under)}/"):
+            yield found
+
     async def sweep(self, before: float, uploads: Collection[Upload]) -> int:
         known = {upload.state.get("token") for upload in uploads}
         count = 0
