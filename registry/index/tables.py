@@ -181,6 +181,7 @@ discarded = Table(
     metadata,
     Column("location", Text, primary_key=True),
     Column("since", Double, nullable=False, index=True),
+    Column("size", BigInteger, comment="in bytes; null: not known"),
     comment="locations whose bytes are to be deleted",
 )
 

@@ -92,6 +92,7 @@ removed_manifests = Table(
     Column("removed_by", String(255)),
     UniqueConstraint("repository_uid", "digest"),
     Index(None, "repository", "removed_at"),
+    Index(None, "repository_uid", "subject"),
     comment="deleted, and can be restored for a while",
 )
 
@@ -150,7 +151,10 @@ digests_in_use = Table(
     Column("repository", text_by_byte(255), primary_key=True),
     Column("digest", text_by_byte(255), primary_key=True),
     Column("reporter", text_by_byte(100), primary_key=True),
+    # In the key: nobody replaces what somebody else reports under the same name.
+    Column("reported_by", text_by_byte(512), primary_key=True),
     Column("reported_at", Double, nullable=False),
     Column("until", Double, nullable=False, index=True),
+    Index(None, "reporter", "reported_by"),
     comment="what a cluster runs, as it says",
 )

@@ -36,6 +36,7 @@ def upgrade() -> None:
 
 
 def _mark_what_to_look_at() -> None:
+    op.add_column("discarded", sa.Column("size", sa.BigInteger, comment="in bytes; null: not known"))
     op.add_column(
         "blobs",
         sa.Column(
@@ -156,6 +157,9 @@ def _create_removed() -> None:
     op.create_index(
         "ix_removed_manifests_repository_removed_at", "removed_manifests", ["repository", "removed_at"]
     )
+    op.create_index(
+        "ix_removed_manifests_repository_uid_subject", "removed_manifests", ["repository_uid", "subject"]
+    )
     op.create_table(
         "removed_manifest_blobs",
         sa.Column("removed_manifest_id", Identity, nullable=False),
@@ -208,12 +212,14 @@ def _create_rules() -> None:
         sa.Column("repository", by_byte(255), nullable=False),
         sa.Column("digest", by_byte(255), nullable=False),
         sa.Column("reporter", by_byte(100), nullable=False),
+        sa.Column("reported_by", by_byte(512), nullable=False),
         sa.Column("reported_at", sa.Double, nullable=False),
         sa.Column("until", sa.Double, nullable=False),
-        sa.PrimaryKeyConstraint("repository", "digest", "reporter", name="pk_digests_in_use"),
+        sa.PrimaryKeyConstraint("repository", "digest", "reporter", "reported_by", name="pk_digests_in_use"),
         comment="what a cluster runs, as it says",
     )
     op.create_index("ix_digests_in_use_until", "digests_in_use", ["until"])
+    op.create_index("ix_digests_in_use_reporter_reported_by", "digests_in_use", ["reporter", "reported_by"])
 
 
 def _index_where(table: str, name: str, column: str, condition: str) -> None:
