@@ -44,16 +44,12 @@ RECORD = Statement(insert(audit))
 
 TIME_OF = Statement(select(audit.c.at).where(audit.c.id == bindparam("id")))
 
-REMOVE_BEFORE = Statement(
-    delete(audit).where(
-        audit.c.id.in_(
-            select(audit.c.id)
-            .where(audit.c.at < bindparam("time"))
-            .order_by(audit.c.at)
-            .limit(bindparam("limit"))
-        )
-    )
+BEFORE = Statement(
+    select(audit.c.id).where(audit.c.at < bindparam("time")).order_by(audit.c.at).limit(bindparam("limit"))
 )
+
+# Not by a subquery: PostgreSQL may read the whole table to delete a few of its rows.
+REMOVE = delete(audit).where(audit.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def audit_row(row: Row) -> AuditRow:
@@ -119,4 +115,5 @@ def page(
 
 def remove_before(connection: Connection, at: float, limit: int) -> int:
     """Delete up to `limit` entries from before then, the oldest first; how many."""
-    return REMOVE_BEFORE.run(connection, {"time": at, "limit": limit})
+    ids = [id for (id,) in BEFORE.all(connection, {"time": at, "limit": limit})]
+    return connection.execute(REMOVE, {"ids": ids}).rowcount if ids else 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from registry.index import repositories as repository_rows
 from registry.index.statements import Statement
@@ -23,23 +23,32 @@ class BlobRow(NamedTuple):
 
 BLOB = (blobs.c.id, blobs.c.digest, blobs.c.size, blobs.c.location, blobs.c.lease_until)
 
-WITH_DIGEST = select(*BLOB).where(blobs.c.digest == bindparam("digest"))
-
+# Not by joins: PostgreSQL may begin with all repositories that hold the blob, and common layers are in
+# thousands.
 FIND = Statement(
-    WITH_DIGEST.join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
-    .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
-    .where(repositories.c.name == bindparam("repository"))
+    select(*BLOB).where(
+        blobs.c.digest == bindparam("digest"),
+        exists().where(
+            repository_blobs.c.repository_id
+            == select(repositories.c.id)
+            .where(repositories.c.name == bindparam("repository"))
+            .scalar_subquery(),
+            repository_blobs.c.blob_id == blobs.c.id,
+        ),
+    )
 )
 
-HOLDERS = (
+HOLDERS_PAGE = Statement(
     select(repositories.c.id, repositories.c.name, repositories.c.public)
     .join(repository_blobs, repository_blobs.c.repository_id == repositories.c.id)
-    .join(blobs, blobs.c.id == repository_blobs.c.blob_id)
-    .where(blobs.c.digest == bindparam("digest"), repositories.c.id > bindparam("after"))
-    .order_by(repositories.c.id)
+    .where(
+        repository_blobs.c.blob_id
+        == select(blobs.c.id).where(blobs.c.digest == bindparam("digest")).scalar_subquery(),
+        repository_blobs.c.repository_id > bindparam("after"),
+    )
+    .order_by(repository_blobs.c.repository_id)
     .limit(bindparam("limit"))
 )
-HOLDERS_PAGE = Statement(HOLDERS)
 HOLDERS_AT_ONCE = 200
 
 EXTEND_LEASE = Statement(

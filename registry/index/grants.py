@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import BigInteger, Connection, bindparam, delete, select, union_all
 
 from auth.grants import Grant
 from auth.patterns import RepositoryPattern
@@ -37,18 +37,21 @@ GRANTS = select(
     grants.c.created_by,
 ).join(principals, principals.c.id == grants.c.principal_id)
 
-# A group without grants has a row too: whoever asks learns all groups.
+PRINCIPAL_ID = bindparam("principal_id", type_=BigInteger)
+
+# A group without grants has a row too: whoever asks learns all groups. One set of ids and not "this one or
+# its groups", for which PostgreSQL reads all principals.
 OF_IDENTITY = Statement(
     select(principals.c.kind, principals.c.name, grants.c.id, grants.c.role, grants.c.pattern)
     .outerjoin(grants, grants.c.principal_id == principals.c.id)
     .where(
-        (principals.c.id == bindparam("principal_id"))
-        | (
-            principals.c.id.in_(
-                select(group_members.c.group_id).where(group_members.c.member_id == bindparam("principal_id"))
+        principals.c.id.in_(
+            union_all(
+                select(PRINCIPAL_ID),
+                select(group_members.c.group_id).where(group_members.c.member_id == PRINCIPAL_ID),
             )
-            & principals.c.disabled.is_(False)
-        )
+        ),
+        (principals.c.id == PRINCIPAL_ID) | principals.c.disabled.is_(False),
     )
     .order_by(grants.c.id)
 )

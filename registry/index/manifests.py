@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from registry.index.statements import Statement
 from registry.index.tables import (
@@ -43,11 +43,13 @@ FIND_BY_TAG = Statement(
 
 BODY = Statement(select(manifests.c.body).where(manifests.c.id == bindparam("manifest_id")))
 
-SIZES_OF_BLOBS = (
-    select(blobs.c.digest, blobs.c.id, blobs.c.size)
-    .join(repository_blobs, repository_blobs.c.blob_id == blobs.c.id)
-    .where(repository_blobs.c.repository_id == bindparam("repository_id"))
-    .where(blobs.c.digest.in_(bindparam("digests", expanding=True)))
+# Not by a join: SQLite would begin with all links of the repository, which may be a hundred thousand.
+SIZES_OF_BLOBS = select(blobs.c.digest, blobs.c.id, blobs.c.size).where(
+    blobs.c.digest.in_(bindparam("digests", expanding=True)),
+    exists().where(
+        repository_blobs.c.repository_id == bindparam("repository_id"),
+        repository_blobs.c.blob_id == blobs.c.id,
+    ),
 )
 
 SIZES_OF_MANIFESTS = (
@@ -153,11 +155,10 @@ def record_edges(
 
     Idempotent: a sparse manifest that is pushed again may find more of its blobs.
     """
-    for blob_id in sorted(set(blob_ids)):
-        edge = {"manifest_id": manifest_id, "repository_id": repository_id, "blob_id": blob_id}
-        RECORD_BLOB.run(connection, edge)
-    for digest in sorted(set(children)):
-        RECORD_CHILD.run(connection, {"manifest_id": manifest_id, "child_digest": digest})
+    of_blobs = {"manifest_id": manifest_id, "repository_id": repository_id}
+    RECORD_BLOB.run_each(connection, [{**of_blobs, "blob_id": blob_id} for blob_id in sorted(set(blob_ids))])
+    of_children = [{"manifest_id": manifest_id, "child_digest": digest} for digest in sorted(set(children))]
+    RECORD_CHILD.run_each(connection, of_children)
 
 
 def remove(connection: Connection, manifest_id: int, now: float) -> None:
@@ -168,5 +169,5 @@ def remove(connection: Connection, manifest_id: int, now: float) -> None:
 
 def note_pulls(connection: Connection, pulls: Mapping[int, float]) -> None:
     """Note when manifests were last pulled."""
-    for manifest_id, at in sorted(pulls.items()):
-        NOTE_PULL.run(connection, {"manifest_id": manifest_id, "time": at})
+    rows = [{"manifest_id": manifest_id, "time": at} for manifest_id, at in sorted(pulls.items())]
+    NOTE_PULL.run_each(connection, rows)

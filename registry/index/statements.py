@@ -22,6 +22,11 @@ class Compiled(NamedTuple):
     names: Sequence[str] | None
     constants: Mapping[str, object]
 
+    def given(self, values: Mapping[str, object]) -> Mapping[str, object] | Sequence[object]:
+        """The parameters as the driver takes them."""
+        named = {**self.constants, **values}
+        return named if self.names is None else [named[name] for name in self.names]
+
 
 class Statement:
     """A statement with named parameters, which must always be given the same."""
@@ -50,15 +55,24 @@ class Statement:
         """Execute; the number of rows that were changed."""
         return int(self._run(connection, values).rowcount)
 
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+        """Execute once for each row of values. PostgreSQL gets them all without being waited for."""
+        if not rows:
+            return
+        compiled = self._compiled_for(connection, rows[0])
+        driver: Any = connection.connection.driver_connection
+        driver.cursor().executemany(compiled.text, [compiled.given(values) for values in rows])
+
     def _run(self, connection: Connection, values: Mapping[str, object]) -> Any:
+        compiled = self._compiled_for(connection, values)
+        driver: Any = connection.connection.driver_connection
+        return driver.execute(compiled.text, compiled.given(values))
+
+    def _compiled_for(self, connection: Connection, values: Mapping[str, object]) -> Compiled:
         compiled = self._compiled.get(connection.dialect.name)
         if compiled is None:
             compiled = self._compiled[connection.dialect.name] = self._compile(connection, values)
-        given = {**compiled.constants, **values}
-        driver: Any = connection.connection.driver_connection
-        if compiled.names is None:
-            return driver.execute(compiled.text, given)
-        return driver.execute(compiled.text, [given[name] for name in compiled.names])
+        return compiled
 
     def _compile(self, connection: Connection, values: Mapping[str, object]) -> Compiled:
         clause = self._build

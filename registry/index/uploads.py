@@ -122,19 +122,16 @@ RUNNING = (
     .order_by(uploads.c.id)
 )
 
-TAKE_EXPIRED = Statement(
-    delete(uploads)
-    .where(
-        uploads.c.id.in_(
-            select(uploads.c.id)
-            .where(
-                uploads.c.expires_at < bindparam("now"),
-                uploads.c.claim.is_(None) | (uploads.c.claim_until < bindparam("now")),
-            )
-            .limit(bindparam("limit"))
-        )
-    )
-    .returning(*UPLOAD)
+HAS_EXPIRED = (uploads.c.expires_at < bindparam("now")) & (
+    uploads.c.claim.is_(None) | (uploads.c.claim_until < bindparam("now"))
+)
+EXPIRED = Statement(
+    select(uploads.c.id).where(HAS_EXPIRED).order_by(uploads.c.expires_at).limit(bindparam("limit"))
+)
+
+# Not by a subquery: PostgreSQL may read the whole table to delete a few of its rows.
+TAKE = (
+    delete(uploads).where(uploads.c.id.in_(bindparam("ids", expanding=True)), HAS_EXPIRED).returning(*UPLOAD)
 )
 
 
@@ -268,4 +265,7 @@ def abandon(connection: Connection, repository: str) -> None:
 
 def take_expired(connection: Connection, now: float, limit: int) -> Sequence[UploadRow]:
     """Remove up to `limit` sessions and tombstones whose time is over and that nobody is adding to."""
-    return [upload_row(row) for row in TAKE_EXPIRED.all(connection, {"now": now, "limit": limit})]
+    ids = [id for (id,) in EXPIRED.all(connection, {"now": now, "limit": limit})]
+    if not ids:
+        return []
+    return [upload_row(tuple(row)) for row in connection.execute(TAKE, {"ids": ids, "now": now})]
