@@ -82,9 +82,10 @@ repository_blobs = Table(
     "repository_blobs",
     metadata,
     Column("repository_id", ForeignKey("repositories.id", ondelete="RESTRICT"), primary_key=True),
-    Column("blob_id", ForeignKey("blobs.id", ondelete="RESTRICT"), primary_key=True, index=True),
+    Column("blob_id", ForeignKey("blobs.id", ondelete="RESTRICT"), primary_key=True),
     Column("created_at", Double, nullable=False),
     Column("examine_at", Double, server_default="0", comment="may be needless from then on; null: is needed"),
+    Index(None, "blob_id", "repository_id"),  # both: a common layer has thousands of holders
     work_left(None, "examine_at", "examine_at IS NOT NULL"),
     comment="this repository may read this blob",
 )

@@ -75,6 +75,10 @@ def _mark_what_to_look_at() -> None:
                 comment="is in the storage, too",
             ),
         )
+    op.drop_index("ix_repository_blobs_blob_id", "repository_blobs")
+    op.create_index(
+        "ix_repository_blobs_blob_id_repository_id", "repository_blobs", ["blob_id", "repository_id"]
+    )
     _index_where("blobs", "examine_at", "examine_at", "examine_at IS NOT NULL")
     _index_where("blobs", "quarantined_at", "quarantined_at", "quarantined_at IS NOT NULL")
     _index_where("repository_blobs", "examine_at", "examine_at", "examine_at IS NOT NULL")
