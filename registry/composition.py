@@ -14,6 +14,7 @@ from registry.services.audit import Audit
 from registry.services.blobs import Blobs
 from registry.services.manifests import Manifests
 from registry.services.policies import QuotaGate
+from registry.services.quarantine import Quarantine
 from registry.services.repositories import Repositories
 from registry.services.uploads import Uploads
 from storage_drivers import StorageDriver
@@ -42,10 +43,12 @@ class Composition:
             claim_seconds=settings.uploads.lease_seconds,
             blob_lease_seconds=settings.blobs.lease_seconds,
         )
+        self.quarantine = Quarantine(self.index, self.driver, self.audit)
         self.blobs = Blobs(
             self.index,
             self.driver,
             self.audit,
+            self.quarantine,
             lease_seconds=settings.blobs.lease_seconds,
             deletion=settings.deletion.blobs,
         )

@@ -9,6 +9,7 @@ from registry.api.file_replies import FileReply, FileSender
 from registry.api.ranges import parse_range
 from registry.api.replies import Reply, StreamedReply, empty, head_block
 from registry.api.requests import Request
+from registry.oci.errors import Damaged
 from registry.services.blobs import BlobRow, Blobs, LocalFile, SignedUrl
 
 BLOB_TYPE = "application/octet-stream"
@@ -45,7 +46,7 @@ class BlobRoutes:
             fields = [("Content-Range", f"bytes {start}-{stop - 1}/{row.size}"), *validators(row.digest)]
             fields += [("Content-Type", BLOB_TYPE), ("Content-Length", str(stop - start))]
             return await self._span(206, head_block(fields), request, row, start, stop)
-        return await self._several(row, ranges)
+        return await self._several(request, row, ranges)
 
     @staticmethod
     def _has_it(request: Request, row: BlobRow) -> bool:
@@ -56,18 +57,23 @@ class BlobRoutes:
         self, status: int, block: bytes, request: Request, row: BlobRow, start: int, stop: int
     ) -> Reply:
         """The fastest way from `start` up to `stop`: memory, sendfile, the storage itself, or a stream."""
-        content = await self._blobs.small(row)
+        content = await self._blobs.small(request.repository, row)
         if content is not None:
             return Reply(status, block, content[start:stop])
-        place = await self._blobs.locate(row, request.address)
+        place = await self._blobs.locate(request.repository, row, request.address)
         if isinstance(place, LocalFile):
-            file = await self._sender.open(place.path, row.size)
+            try:
+                file = await self._sender.open(place.path, row.size)
+            except Damaged:
+                await self._blobs.doubt(request.repository, row)
+                raise
             return FileReply(status, block, self._sender, file, start, stop)
         if isinstance(place, SignedUrl):
             return empty(307, [("Location", place.url), ("Docker-Content-Digest", row.digest)])
-        return await StreamedReply.begun(status, block, self._blobs.read(row, start, stop))
+        parts = self._blobs.read(request.repository, row, start, stop)
+        return await StreamedReply.begun(status, block, parts)
 
-    async def _several(self, row: BlobRow, ranges: Sequence[tuple[int, int]]) -> Reply:
+    async def _several(self, request: Request, row: BlobRow, ranges: Sequence[tuple[int, int]]) -> Reply:
         """One part for each range, in the order asked, as podman expects them."""
         boundary = secrets.token_hex(16)
         heads = [part_head(boundary, start, stop, row.size) for start, stop in ranges]
@@ -81,7 +87,7 @@ class BlobRoutes:
 
         async def parts() -> AsyncIterator[bytes]:
             for head, (start, stop) in zip(heads, ranges, strict=True):
-                async for part in self._blobs.read(row, start, stop):
+                async for part in self._blobs.read(request.repository, row, start, stop):
                     yield head + part
                     head = b""
             yield end

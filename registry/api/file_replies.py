@@ -14,7 +14,7 @@ from aiohttp import web
 from registry.api.connection import Connection
 from registry.api.replies import Reply, open_connection
 from registry.api.sockets import duplicate, in_thread, soon, until_ready
-from registry.oci.errors import Unavailable
+from registry.oci.errors import Damaged, Unavailable
 
 TURN = 64 * 1024 * 1024
 """Bytes after which a thread gives way to others, however fast the client is."""
@@ -53,11 +53,11 @@ class FileSender:
         self._threads = threads
 
     async def open(self, path: str, size: int) -> io.FileIO:
-        """Open a stored object. Raises Unavailable if it is gone or has not the `size` that is recorded."""
+        """Open a stored object. Raises Damaged if it is gone or has not the `size` that is recorded."""
         file = await asyncio.get_running_loop().run_in_executor(self._threads, open_file, path)
         if os.fstat(file.fileno()).st_size != size:
             file.close()
-            raise Unavailable("the stored bytes are not as many as they were")
+            raise Damaged("the stored bytes are not as many as they were")
         return file
 
     async def send(self, connection: Connection, head: bytes, file: io.FileIO, start: int, stop: int) -> None:
@@ -102,6 +102,8 @@ class FileSender:
 def open_file(path: str) -> io.FileIO:
     try:
         return io.FileIO(path)
+    except FileNotFoundError as error:
+        raise Damaged("the stored bytes are not there") from error
     except OSError as error:
         raise Unavailable("the stored bytes can't be read") from error
 

@@ -46,10 +46,10 @@ class ManifestRoutes:
         ):
             return Reply(304, not_modified(row.digest, is_tag))
         block = fields_of_manifest(row.digest, row.media_type, row.size, is_tag)
-        if request.method == "HEAD":
-            return Reply(200, block)
-        self._manifests.note_pull(row)
-        return Reply(200, block, await self._manifests.body(repository, row))
+        body = await self._manifests.body(repository, row)  # for a HEAD, too: what is damaged is not there
+        if request.method == "GET":
+            self._manifests.note_pull(row)
+        return Reply(200, block, body)
 
     async def _negotiated(self, request: Request, row: ManifestRow) -> ManifestRow:
         accept = request.headers.getall("Accept", [])

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
 from registry.index import repositories as repository_rows
 from registry.index.statements import Statement
-from registry.index.tables import blobs, manifest_blobs, repositories, repository_blobs
+from registry.index.tables import blobs, discarded, manifest_blobs, repositories, repository_blobs
 from registry.oci.errors import StillReferenced
 
 
@@ -25,18 +25,16 @@ BLOB = (blobs.c.id, blobs.c.digest, blobs.c.size, blobs.c.location, blobs.c.leas
 
 # Not by joins: PostgreSQL may begin with all repositories that hold the blob, and common layers are in
 # thousands.
-FIND = Statement(
-    select(*BLOB).where(
-        blobs.c.digest == bindparam("digest"),
-        exists().where(
-            repository_blobs.c.repository_id
-            == select(repositories.c.id)
-            .where(repositories.c.name == bindparam("repository"))
-            .scalar_subquery(),
-            repository_blobs.c.blob_id == blobs.c.id,
-        ),
-    )
+IN_REPOSITORY = select(*BLOB).where(
+    blobs.c.digest == bindparam("digest"),
+    exists().where(
+        repository_blobs.c.repository_id
+        == select(repositories.c.id).where(repositories.c.name == bindparam("repository")).scalar_subquery(),
+        repository_blobs.c.blob_id == blobs.c.id,
+    ),
 )
+FIND_LINKED = Statement(IN_REPOSITORY)
+FIND = Statement(IN_REPOSITORY.where(blobs.c.quarantined_at.is_(None)))
 
 HOLDERS_PAGE = Statement(
     select(repositories.c.id, repositories.c.name, repositories.c.public)
@@ -53,11 +51,17 @@ HOLDERS_AT_ONCE = 200
 
 EXTEND_LEASE = Statement(
     update(blobs)
-    .where(blobs.c.digest == bindparam("wanted"), blobs.c.lease_until < bindparam("until"))
+    .where(
+        blobs.c.digest == bindparam("wanted"),
+        blobs.c.lease_until < bindparam("until"),
+        blobs.c.quarantined_at.is_(None),
+    )
     .values(lease_until=bindparam("until"))
 )
 
-IS_THERE = Statement(select(blobs.c.id).where(blobs.c.digest == bindparam("digest")))
+IS_THERE = Statement(
+    select(blobs.c.id).where(blobs.c.digest == bindparam("digest"), blobs.c.quarantined_at.is_(None))
+)
 
 # A new link is looked at once its blob's lease is over: by then a manifest needs it, or nobody does. One that
 # is there keeps its mark.
@@ -70,8 +74,16 @@ RECORD = Statement(
         .on_conflict_do_update(
             index_elements=[blobs.c.digest], set_={"lease_until": insert(blobs).excluded.lease_until}
         )
-        .returning(*BLOB)
+        .returning(*BLOB, blobs.c.quarantined_at)
     )
+)
+
+DISCARD = Statement(lambda insert: insert(discarded).on_conflict_do_nothing())
+
+HEAL = Statement(
+    update(blobs)
+    .where(blobs.c.id == bindparam("wanted"))
+    .values(location=bindparam("healthy"), size=bindparam("true_size"), quarantined_at=None)
 )
 
 IS_NEEDED = Statement(
@@ -96,7 +108,7 @@ UNLINK = Statement(
 
 
 def find(connection: Connection, repository: str, digest: str) -> BlobRow | None:
-    """A blob of this repository."""
+    """A blob of this repository, unless it is quarantined: such a one counts as not there."""
     row = FIND.first(connection, {"repository": repository, "digest": digest})
     return None if row is None else BlobRow(*row)
 
@@ -133,7 +145,8 @@ def record(
 ) -> BlobRow:
     """Enter durable bytes under their digest.
 
-    Where the digest has bytes already, those are returned, and the caller's location is surplus.
+    Where the digest has bytes already, those are returned, and the caller's location is surplus. Those that
+    are quarantined are discarded, and the caller's take their place.
     """
     values = {
         "digest": digest,
@@ -143,9 +156,16 @@ def record(
         "created_at": now,
         "examine_at": None,  # whoever takes the last link away says when to look
     }
-    row = RECORD.first(connection, values)
-    assert row is not None
-    return BlobRow(*row)
+    found = RECORD.first(connection, values)
+    assert found is not None
+    *columns, quarantined_at = found
+    row = BlobRow(*columns)
+    if quarantined_at is None:
+        return row
+    if row.location != location:
+        DISCARD.run(connection, {"location": row.location, "since": now, "size": None})
+    HEAL.run(connection, {"wanted": row.id, "healthy": location, "true_size": size})
+    return row._replace(location=location, size=size)
 
 
 def unlink(connection: Connection, repository: str, digest: str, now: float) -> bool:
@@ -154,9 +174,10 @@ def unlink(connection: Connection, repository: str, digest: str, now: float) -> 
     Raises StillReferenced when a manifest of the repository needs it. Its bytes stay for others, or for
     the collector.
     """
-    row = find(connection, repository, digest)
-    if row is None:
+    found = FIND_LINKED.first(connection, {"repository": repository, "digest": digest})
+    if found is None:
         return False
+    row = BlobRow(*found)
     link_key = {"repository_id": repository_rows.find(connection, repository), "blob_id": row.id}
     if IS_NEEDED.scalar(connection, link_key) is not None:
         raise StillReferenced(

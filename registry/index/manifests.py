@@ -46,6 +46,7 @@ BODY = Statement(select(manifests.c.body).where(manifests.c.id == bindparam("man
 # Not by a join: SQLite would begin with all links of the repository, which may be a hundred thousand.
 SIZES_OF_BLOBS = select(blobs.c.digest, blobs.c.id, blobs.c.size).where(
     blobs.c.digest.in_(bindparam("digests", expanding=True)),
+    blobs.c.quarantined_at.is_(None),
     exists().where(
         repository_blobs.c.repository_id == bindparam("repository_id"),
         repository_blobs.c.blob_id == blobs.c.id,
@@ -58,13 +59,17 @@ SIZES_OF_MANIFESTS = (
     .where(manifests.c.digest.in_(bindparam("digests", expanding=True)))
 )
 
-# The same bytes may come again with another media type: the newest holds.
+# The same bytes may come again with another media type: the newest holds. Bytes that were damaged are healed.
 RECORD = Statement(
     lambda insert: (
         insert(manifests)
         .on_conflict_do_update(
             index_elements=[manifests.c.repository_id, manifests.c.digest],
-            set_={"media_type": insert(manifests).excluded.media_type},
+            set_={
+                "media_type": insert(manifests).excluded.media_type,
+                "size": insert(manifests).excluded.size,
+                "body": insert(manifests).excluded.body,
+            },
         )
         .returning(manifests.c.id)
     )
@@ -115,7 +120,7 @@ def body(connection: Connection, manifest_id: int) -> bytes | None:
 def sizes_of_blobs(
     connection: Connection, repository_id: int, digests: Iterable[str]
 ) -> dict[str, tuple[int, int]]:
-    """Id and size in bytes of each of these blobs that the repository holds."""
+    """Id and size in bytes of each of these blobs that the repository holds, without quarantined ones."""
     found: dict[str, tuple[int, int]] = {}
     for batch in in_batches(list(digests)):
         values = {"repository_id": repository_id, "digests": batch}

@@ -243,3 +243,7 @@ class Unavailable(RegistryError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Damaged(Unavailable):
+    """What is stored is not what was pushed, or not all of it."""

@@ -2,20 +2,22 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import partial
 
 from auth.actor import Actor
 from registry.index import Index, blobs, repositories
 from registry.index.blobs import BlobRow
 from registry.index.engine import Connection
-from registry.oci.digest import Digest, new_hash
-from registry.oci.errors import BlobUnknown, DeletionDisabled, StorageFull, Unavailable
+from registry.oci.digest import Digest
+from registry.oci.errors import BlobUnknown, Damaged, DeletionDisabled, StorageFull, Unavailable
 from registry.oci.name import RepositoryName
 from registry.services.audit import Audit, AuditRow
 from registry.services.caches import ByteCache, FactCache
+from registry.services.quarantine import Quarantine
 from registry.services.storage_errors import translated_errors
-from storage_drivers import LocalFile, SignedUrl, StorageDriver
+from storage_drivers import LocalFile, NotFound, SignedUrl, StorageDriver
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +33,19 @@ class Blobs:
     """Blobs as a client may see them: always through a repository."""
 
     def __init__(
-        self, index: Index, driver: StorageDriver, audit: Audit, *, lease_seconds: float, deletion: bool
+        self,
+        index: Index,
+        driver: StorageDriver,
+        audit: Audit,
+        quarantine: Quarantine,
+        *,
+        lease_seconds: float,
+        deletion: bool,
     ) -> None:
         self._index = index
         self._audit = audit
         self._driver = driver
+        self._quarantine = quarantine
         self._lease_seconds = lease_seconds
         self._deletion = deletion
         self._rows: FactCache[tuple[str, str], BlobRow] = FactCache(index.generation, limit=50_000)
@@ -71,31 +81,61 @@ class Blobs:
                     raise BlobUnknown(repository, digest)
         return row
 
-    async def small(self, row: BlobRow) -> bytes | None:
-        """The bytes of a small blob, verified; None for a large one."""
+    async def small(self, repository: RepositoryName, row: BlobRow) -> bytes | None:
+        """The bytes of a small blob, verified; None for a large one. Raises BlobUnknown for wrong ones."""
         if row.size > SMALL_BLOB:
             return None
         content = self._small.get(row.digest)
         if content is None:
-            content = b"".join([part async for part in self.read(row, 0, row.size)])
-            digest = Digest(row.digest)
-            hashed = new_hash(digest.algorithm)
-            hashed.update(content)
-            if hashed.hexdigest() != digest.encoded:
-                raise Unavailable(f"the stored bytes of {digest} are damaged")
+            content = await self._read_whole(repository, row)
+            if Digest.of(content, Digest(row.digest).algorithm) != row.digest:
+                await self.doubt(repository, row)
+                raise Damaged(f"the stored bytes of {row.digest} are damaged")
             self._small.put(row.digest, content)
         return content
 
-    async def locate(self, row: BlobRow, client: str) -> LocalFile | SignedUrl | None:
-        """The fast way to the bytes, if the driver has one for `client`, an address."""
-        with translated_errors():
-            return await self._driver.locate(row.location, client)
+    async def _read_whole(self, repository: RepositoryName, row: BlobRow) -> bytes:
+        """As many bytes as there are, but no more than one too many."""
+        parts = []
+        left = row.size + 1
+        async with aclosing(self.read(repository, row, 0, None)) as stored:
+            async for part in stored:
+                parts.append(part[:left])
+                left -= len(parts[-1])
+                if not left:
+                    break
+        return b"".join(parts)
 
-    async def read(self, row: BlobRow, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to, not including, `stop`."""
+    async def doubt(self, repository: RepositoryName, row: BlobRow) -> None:
+        """Look once more at a blob whose bytes are gone or wrong. Raises BlobUnknown if that is so: then it
+        is in quarantine."""
+        if await self._quarantine.doubt(row, whole=row.size <= SMALL_BLOB):
+            raise BlobUnknown(repository, row.digest)
+
+    async def locate(
+        self, repository: RepositoryName, row: BlobRow, client: str
+    ) -> LocalFile | SignedUrl | None:
+        """The fast way to the bytes, if the driver has one for `client`, an address. Raises BlobUnknown if
+        the object is known to be gone."""
         with translated_errors():
-            async for part in self._driver.read(row.location, start, stop):
-                yield part
+            try:
+                return await self._driver.locate(row.location, client)
+            except NotFound:
+                await self.doubt(repository, row)
+                raise
+
+    async def read(
+        self, repository: RepositoryName, row: BlobRow, start: int, stop: int | None
+    ) -> AsyncGenerator[bytes]:
+        """The bytes from `start` up to, not including, `stop` (None: to the end). Raises BlobUnknown if the
+        object is gone."""
+        with translated_errors():
+            try:
+                async for part in self._driver.read(row.location, start, stop):
+                    yield part
+            except NotFound:
+                await self.doubt(repository, row)
+                raise
 
     async def mount(
         self,

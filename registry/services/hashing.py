@@ -1,9 +1,11 @@
-"""Digests of uploads, made while the bytes pass by."""
+"""Digests of uploads, made while the bytes pass by, and of what is stored."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from registry.oci.digest import Digest, digest_from_hash, new_hash
+from storage_drivers import StorageDriver
 
 
 class RunningHash:
@@ -51,3 +53,21 @@ class HashMemory:
 
     def forget(self, upload_id: str) -> None:
         self._hashes.pop(upload_id, None)
+
+
+async def stored_digest(
+    driver: StorageDriver,
+    location: str,
+    size: int,
+    algorithm: str,
+    spend: Callable[[int], Awaitable[None]] | None = None,
+) -> Digest:
+    """The digest of an object's first `size` bytes, read piece by piece. `spend` is told of each piece's
+    length, and may wait. Raises a StorageError."""
+    running = RunningHash(algorithm)
+    loop = asyncio.get_running_loop()
+    async for part in driver.read(location, 0, size):
+        await loop.run_in_executor(None, running.update, [part])
+        if spend is not None:
+            await spend(len(part))
+    return running.digest()

@@ -1,6 +1,7 @@
 """Manifests: taking them whole and checked, serving them as they came, deleting them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from registry.services.policies import check_may_go, check_may_move, check_quota
 from storage_drivers.failpoints import declare, failpoint
 
 __all__ = ["ManifestRow", "Manifests", "Pushed", "Reference"]
+
+log = logging.getLogger(__name__)
 
 CHECKED = declare("manifests.put.checked")
 RECORDED = declare("manifests.put.recorded")
@@ -76,12 +79,11 @@ class Manifests:
         return row
 
     async def body(self, repository: RepositoryName, row: ManifestRow) -> bytes:
-        """The bytes of a manifest, exactly as pushed. Raises ManifestUnknown if it was deleted since."""
+        """The bytes of a manifest, exactly as pushed. Raises ManifestUnknown if it was deleted since, or if
+        what the index holds is not what was pushed: then a push heals it."""
         body = self._bodies.get(row.digest)
         if body is None:
-            body = await self._index.read(partial(manifests.body, manifest_id=row.id))
-            if body is None:
-                raise ManifestUnknown(repository, row.digest)
+            body = await self._index.read(partial(_body, repository=repository, row=row))
             self._bodies.put(row.digest, body)
         return body
 
@@ -189,6 +191,16 @@ def _find(connection: Connection, repository: str, reference: Reference) -> Mani
     if repositories.find(connection, repository) is None:
         raise RepositoryUnknown(repository)
     raise ManifestUnknown(repository, reference)
+
+
+def _body(connection: Connection, repository: str, row: ManifestRow) -> bytes:
+    body = manifests.body(connection, row.id)
+    if body is None:
+        raise ManifestUnknown(repository, row.digest)
+    if Digest.of(body, Digest(row.digest).algorithm) != row.digest:
+        log.error("%s@%s is not served: the index holds other bytes for it", repository, row.digest)
+        raise ManifestUnknown(repository, row.digest)
+    return body
 
 
 def check_precondition(

@@ -24,7 +24,7 @@ from registry.oci.errors import (
     WrongOffset,
 )
 from registry.oci.name import RepositoryName
-from registry.services.hashing import HashMemory, RunningHash
+from registry.services.hashing import HashMemory, RunningHash, stored_digest
 from registry.services.policies import QuotaGate
 from registry.services.storage_errors import translated_errors
 from registry.services.upload_claims import UploadClaims
@@ -313,7 +313,8 @@ class Uploads:
         if size is None:
             with translated_errors():
                 size = (await self._driver.stat(location)).size
-            actual = await self._digest_of(location, size, claimed.algorithm)
+                # Read again: its upload went through several processes, or is hashed otherwise.
+                actual = await stored_digest(self._driver, location, size, claimed.algorithm)
             if actual != claimed:
                 try:
                     await self._refuse(repository, held)
@@ -354,15 +355,6 @@ class Uploads:
         found = await self._index.read(partial(blobs.find, repository=repository, digest=claimed))
         if found is None:
             raise BlobUnknown(repository, claimed)
-
-    async def _digest_of(self, location: str, size: int, algorithm: str) -> Digest:
-        """Read an object again: its upload went through several processes, or is hashed otherwise."""
-        running = RunningHash(algorithm)
-        loop = asyncio.get_running_loop()
-        with translated_errors():
-            async for part in self._driver.read(location, 0, size):
-                await loop.run_in_executor(None, running.update, [part])
-        return running.digest()
 
     async def _drop(self, row: UploadRow) -> None:
         self._hashes.forget(row.id)
