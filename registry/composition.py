@@ -58,8 +58,14 @@ class Composition:
             sparse=settings.manifests.sparse,
             deletion=settings.deletion.manifests,
             tag_deletion=settings.deletion.tags,
+            keep_deleted=settings.undo.window_seconds > 0,
         )
-        self.repositories = Repositories(self.index, self.audit, deletion=settings.deletion.manifests)
+        self.repositories = Repositories(
+            self.index,
+            self.audit,
+            deletion=settings.deletion.manifests,
+            keep_deleted=settings.undo.window_seconds > 0,
+        )
         self.management = management(
             self.index,
             self.audit,

@@ -199,6 +199,14 @@ class DeletionSettings(Section):
     blobs: bool = Field(True, description="DELETE of a blob")
 
 
+class UndoSettings(Section):
+    """What was deleted."""
+
+    window_seconds: int = Field(
+        604800, ge=0, description="how long what was deleted can be restored; 0: nothing can be"
+    )
+
+
 class ListSettings(Section):
     """Pages of tags and of the catalog."""
 

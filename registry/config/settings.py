@@ -15,6 +15,7 @@ from registry.config.sections import (
     ManifestSettings,
     ServerSettings,
     StorageSettings,
+    UndoSettings,
     UploadSettings,
 )
 from registry.config.values import Section
@@ -32,6 +33,7 @@ class Settings(Section):
     blobs: BlobSettings = Field(default_factory=BlobSettings)
     manifests: ManifestSettings = Field(default_factory=ManifestSettings)
     deletion: DeletionSettings = Field(default_factory=DeletionSettings)
+    undo: UndoSettings = Field(default_factory=UndoSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
+from registry.index import removed
 from registry.index.statements import Statement
 from registry.index.tables import (
     blobs,
@@ -53,6 +54,7 @@ SIZES_OF_BLOBS = select(blobs.c.digest, blobs.c.id, blobs.c.size).where(
     ),
 )
 
+# Locked against deletion only: an index that is pushed keeps what it lists until it is there itself.
 SIZES_OF_MANIFESTS = (
     select(manifests.c.digest, manifests.c.size)
     .where(manifests.c.repository_id == bindparam("repository_id"))
@@ -166,8 +168,13 @@ def record_edges(
     RECORD_CHILD.run_each(connection, of_children)
 
 
-def remove(connection: Connection, manifest_id: int, now: float) -> None:
-    """Delete a manifest that no tag points to; its edges go with it, and its blobs may be garbage now."""
+def remove(
+    connection: Connection, manifest_id: int, by: str | None, now: float, *, keep: bool = True
+) -> None:
+    """Delete a manifest that no tag points to; its edges go with it, and its blobs may be garbage now. Unless
+    `keep` is False it can be restored for a while."""
+    if keep:
+        removed.keep_manifest(connection, manifest_id, by, now)
     EXAMINE_LINKS.run(connection, {"manifest_id": manifest_id, "time": now})
     REMOVE.run(connection, {"manifest_id": manifest_id})
 

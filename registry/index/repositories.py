@@ -15,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from registry.index import access
+from registry.index import access, removed
 from registry.index import uploads as upload_rows
 from registry.index.ranges import beginning, page_by_name
 from registry.index.statements import Row, Statement
@@ -152,12 +152,17 @@ def counts(connection: Connection, id: int) -> RepositoryCounts:
     return RepositoryCounts(connection.execute(of_tags).scalar_one(), number, int(size + blob_bytes))
 
 
-def remove(connection: Connection, id: int, now: float) -> bool:
+def remove(connection: Connection, id: int, by: str | None, now: float, *, keep: bool = True) -> bool:
     """Delete a repository with its tags, their history, its manifests, links to blobs and uploads. False: it
-    was gone. The bytes of blobs stay for the collector; those of uploads go when these expire: now."""
-    name = connection.execute(select(repositories.c.name).where(repositories.c.id == id)).scalar()
+    was gone. Unless `keep` is False it can be restored for a while, but for the uploads. The bytes of blobs
+    stay for the collector; those of uploads go when these expire: now."""
+    # Who pushes to it waits for the end of this, and then makes it anew.
+    locked = select(repositories.c.name).where(repositories.c.id == id).with_for_update()
+    name = connection.execute(locked).scalar()
     if name is None:
         return False
+    if keep:
+        removed.keep_repository(connection, id, by, now)
     held = select(repository_blobs.c.blob_id).where(repository_blobs.c.repository_id == id)
     connection.execute(update(blobs).where(blobs.c.id.in_(held)).values(examine_at=now))
     # Each of these is needed by the one behind it.

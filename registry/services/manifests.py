@@ -54,16 +54,25 @@ class Pushed:
 
 
 class Manifests:
-    """Manifests of all repositories. Bytes live in the index; what is immutable is kept in memory."""
+    """Manifests of all repositories. Bytes live in the index; what is immutable is kept in memory.
+    `keep_deleted`: whether what is deleted can be restored for a while."""
 
     def __init__(
-        self, index: Index, audit: Audit, *, sparse: bool, deletion: bool, tag_deletion: bool
+        self,
+        index: Index,
+        audit: Audit,
+        *,
+        sparse: bool,
+        deletion: bool,
+        tag_deletion: bool,
+        keep_deleted: bool = True,
     ) -> None:
         self._index = index
         self._audit = audit
         self._sparse = sparse
         self._deletion = deletion
         self._tag_deletion = tag_deletion
+        self._keep_deleted = keep_deleted
         self._rows: FactCache[tuple[str, str], ManifestRow] = FactCache(index.generation, limit=50_000)
         self._bodies = ByteCache(BODIES_CAPACITY, largest=LARGEST_CACHED_BODY)
         self._pulls: dict[int, float] = {}
@@ -172,7 +181,7 @@ class Manifests:
                 tags.remove(connection, repository_id, reference, by, now)
             else:
                 gone = tags.remove_of_manifest(connection, repository_id, row.id, by, now)
-                manifests.remove(connection, row.id, now)
+                manifests.remove(connection, row.id, by, now, keep=self._keep_deleted)
             check_may_go(connection, repository, gone)
             told = {"tags": gone} if isinstance(reference, Tag) else {"digest": reference, "tags": gone}
             return self._audit.record(connection, actor, "delete", repository, told)

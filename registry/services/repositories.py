@@ -49,12 +49,14 @@ class RepositorySettings(NamedTuple):
 
 
 class Repositories:
-    """All repositories. `deletion`: whether one may be removed whole."""
+    """All repositories. `deletion`: whether one may be removed whole, `keep_deleted`: whether such a one can
+    be restored for a while."""
 
-    def __init__(self, index: Index, audit: Audit, *, deletion: bool) -> None:
+    def __init__(self, index: Index, audit: Audit, *, deletion: bool, keep_deleted: bool = True) -> None:
         self._index = index
         self._changes = Changes(index, audit)
         self._deletion = deletion
+        self._keep_deleted = keep_deleted
 
     async def page(
         self, identity: Identity | None, last: str | None, limit: int, search: str | None = None
@@ -114,7 +116,7 @@ class Repositories:
         def change(connection: Connection) -> None:
             row = details(connection, name)
             check_no_tag_stays(connection, row)
-            repositories.remove(connection, row.id, now)
+            repositories.remove(connection, row.id, actor.principal, now, keep=self._keep_deleted)
 
         await self._changes.make(change, actor, Event("repository.delete", name))
 

@@ -24,7 +24,7 @@ async def test_a_repository_has_a_random_uid(index: Index) -> None:
             row = repositories.details(connection, "acme/app")
             assert row is not None
             uids.append(row.uid)
-            assert repositories.remove(connection, id, 2.0)
+            assert repositories.remove(connection, id, rows.BY, 2.0)
         return uids
 
     uids = await index.write(change)
@@ -147,8 +147,8 @@ async def test_a_repository_is_removed_with_all_that_hangs_on_it(index: Index) -
         assert id is not None
         tags.remove(connection, id, "v2", rows.BY, 2.0)
 
-        assert repositories.remove(connection, id, 2.0)
-        assert not repositories.remove(connection, id, 2.0), "it is gone"
+        assert repositories.remove(connection, id, rows.BY, 2.0, keep=False)
+        assert not repositories.remove(connection, id, rows.BY, 2.0), "it is gone"
 
         assert state(connection) == before, "blobs are the same three"
         assert blobs.find(connection, "acme/app", LAYER) is None
@@ -164,7 +164,7 @@ async def test_blobs_of_a_removed_repository_stay_for_the_collector(index: Index
         fill(connection, "acme/app")
         id = repositories.find(connection, "acme/app")
         assert id is not None
-        repositories.remove(connection, id, 2.0)
+        repositories.remove(connection, id, rows.BY, 2.0, keep=False)
         assert state(connection) == {"blobs": 3}
 
     await index.write(change)
@@ -189,7 +189,7 @@ async def test_uploads_into_a_removed_repository_end(index: Index) -> None:
         )
         assert uploads.get(connection, "finished") is None
 
-        repositories.remove(connection, id, 2.0)
+        repositories.remove(connection, id, rows.BY, 2.0)
 
         for name in ("idle", "claimed", "finished"):
             assert uploads.find(connection, "acme/app", name) is None

@@ -86,7 +86,7 @@ def test_references_to_repositories_still_hold(old_url: str) -> None:
             connection.execute(text("PRAGMA foreign_keys = ON"))
             assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
             assert connection.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
-        assert repositories.remove(connection, 3, 2.0)
+        assert repositories.remove(connection, 3, "user:admin", 2.0)
 
     with connected(old_url) as connection:
         for table in ("tags", "tag_history", "manifests", "manifest_blobs"):
