@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from registry.cli import (
+    adopt,
     audit,
     configuration,
     grants,
@@ -43,6 +44,7 @@ GROUPS = (
     repositories,
     quotas,
     uploads,
+    adopt,
     keys,
     audit,
     version,

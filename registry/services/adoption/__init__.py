@@ -1,0 +1,1 @@
+"""Taking over the storage of another registry where it lies."""
