@@ -2,6 +2,7 @@
 
 from storage_drivers.adoptable import Adoptable
 from storage_drivers.base import (
+    Defective,
     Interrupted,
     LocalFile,
     NoSpace,
@@ -19,6 +20,7 @@ from storage_drivers.base import (
 
 __all__ = [
     "Adoptable",
+    "Defective",
     "Interrupted",
     "LocalFile",
     "NoSpace",

@@ -57,6 +57,11 @@ class Unavailable(StorageError):
         self.retry_after = retry_after
 
 
+class Defective(Unavailable):
+    """The medium says that it is broken at this place, as a disk does of a bad sector. The scrub takes an
+    object that it can't read for this reason for lost, if others can be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A staged object between `begin` and `commit`.

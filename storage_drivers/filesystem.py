@@ -26,6 +26,7 @@ from itertools import islice
 from typing import ClassVar, TypeVar
 
 from storage_drivers.base import (
+    Defective,
     Interrupted,
     LocalFile,
     NoSpace,
@@ -373,4 +374,5 @@ def _translated(error: OSError | StorageError, what: str) -> StorageError:
         return NotFound(f"{what} is not there")
     if error.errno in _FULL:
         return NoSpace(f"no room: {error.strerror}")
-    return Unavailable(f"the file system fails: {error.strerror}")
+    failure = Defective if error.errno == errno.EIO else Unavailable
+    return failure(f"the file system fails: {error.strerror}")

@@ -1,0 +1,122 @@
+"""The scrub's second stage: objects that no row knows are listed and, when they are old, discarded."""
+
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import IO
+
+from registry.gc.jobs import Job
+from registry.gc.scrub_progress import Finding, Progress
+from registry.index import Connection, Index, scrub
+from storage_drivers import Object, StorageDriver
+
+AT_ONCE = 500
+
+SHARE = 0.1
+"""Of all objects. If more are unknown, somebody else's may be among them."""
+
+SHORTEST_AGE = 86400.0
+"""Seconds; a blob that comes in one request has no session."""
+
+CLOCKS = 3600.0
+"""Seconds by which the clock of the storage may differ from ours."""
+
+
+class ObjectScrub:
+    """`upload_seconds`: how long an upload session lives without a byte. `insist`: however many objects are
+    unknown."""
+
+    def __init__(self, index: Index, driver: StorageDriver, upload_seconds: float, *, insist: bool) -> None:
+        self._index = index
+        self._driver = driver
+        self._upload_seconds = upload_seconds
+        self._insist = insist
+
+    async def step(
+        self,
+        job: Job,
+        progress: Progress,
+        tell: Callable[[Finding], object],
+        watch: Callable[[Progress], object],
+    ) -> Progress:
+        """The whole stage: a scan has no place to go on from. Raises a StorageError.
+
+        What to discard waits in a temporary file, until it is known how much of all that is.
+        """
+        before = await self._safe_age()
+        seen = progress.copy()
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as waiting:
+            async for batch in self._batches():
+                known = partial(scrub.unknown, locations=[found.location for found in batch])
+                strangers = await self._index.read(known)
+                seen.objects += len(batch)
+                for found in batch:
+                    if found.location not in strangers:
+                        continue
+                    if found.modified >= before:
+                        seen.young += 1
+                        continue
+                    seen.unknown += 1
+                    seen.unknown_bytes += found.size
+                    waiting.write(json.dumps([found.location, found.size]) + "\n")
+                watch(seen)
+            if seen.unknown > SHARE * seen.objects and not self._insist:
+                seen.refused = (
+                    f"{seen.unknown} of {seen.objects} objects are unknown to the index: none of them is "
+                    "discarded, since they may belong to another registry on the same storage, or the index "
+                    "may be the wrong one. If they are garbage, `entrepot scrub --discard-unknown` discards "
+                    "them"
+                )
+            waiting.seek(0)
+            for some in lines_at_once(waiting):
+                found_old = [(str(location), int(size)) for location, size in map(json.loads, some)]
+                for location, size in found_old:
+                    finding = Finding("unknown", location=location, size=size)
+                    seen.note(finding)
+                    tell(finding)
+                if seen.refused is None:
+                    seen.discarded += await job.write(partial(discard, objects=found_old))
+        seen.next_stage()
+        await job.write(lambda connection: job.save(connection, seen.state()))
+        return seen
+
+    async def _safe_age(self) -> float:
+        """The time before which an object was made that no push can be about to enter.
+
+        Between the commit of an object and the transaction that enters it, its session is there, and began
+        before the object was made. After a crash the client may repeat the end of its upload for as long as
+        the session lives. So what is older than every session, and than a session gets without a byte, is
+        nobody's.
+        """
+        now = time.time()
+        before = now - max(self._upload_seconds, SHORTEST_AGE)
+        oldest = await self._index.read(scrub.oldest_upload)
+        return before if oldest is None else min(before, oldest - CLOCKS)
+
+    async def _batches(self) -> AsyncIterator[list[Object]]:
+        batch: list[Object] = []
+        async for found in self._driver.scan():
+            batch.append(found)
+            if len(batch) == AT_ONCE:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def lines_at_once(file: IO[str]) -> Iterator[list[str]]:
+    while lines := list(islice(file, AT_ONCE)):
+        yield lines
+
+
+def discard(connection: Connection, objects: Sequence[tuple[str, int]]) -> int:
+    """Discard those of these objects that are unknown still; how many."""
+    unknown = scrub.unknown(connection, [location for location, _ in objects])
+    now = time.time()
+    for location, size in objects:
+        if location in unknown:
+            scrub.discard(connection, location, size, now)
+    return len(unknown)
