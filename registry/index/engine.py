@@ -2,11 +2,11 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.index.group_writer import GroupWriter, lock_file
+from registry.index.snapshots import Snapshots
 from registry.oci.errors import StorageFull, Unavailable
 
 __all__ = ["Connection", "Index", "open_index"]
@@ -53,12 +54,16 @@ class Index:
     """
 
     def __init__(
-        self, engine: Engine, writer: Writer, threads: ThreadPoolExecutor, watch: sqlite3.Connection | None
+        self,
+        engine: Engine,
+        writer: Writer,
+        threads: ThreadPoolExecutor,
+        watch: sqlite3.Connection | Snapshots,
     ) -> None:
         self._engine = engine
         self._writer = writer
         self._threads = threads
-        self._watch = None if watch is None else watch.cursor()
+        self._watch = watch if isinstance(watch, Snapshots) else watch.cursor()
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query. Its statements each see the newest committed state.
@@ -81,15 +86,17 @@ class Index:
         """
         return await self._writer.run(change, durable=durable)
 
-    def generation(self) -> int | None:
-        """A number that changes whenever any process commits a change, or None where that is not cheap.
+    async def generation(self) -> Hashable:
+        """Another value whenever any process has committed a change.
 
         What was read after asking for a generation is true as long as the same one is answered. On SQLite
         it costs some 5 µs and touches shared memory only, which is why it may run in the event loop; it
-        never waits there. Raises Unavailable when the database is busy or can't be read.
+        never waits there. PostgreSQL is asked once for all who wait. Raises Unavailable when the database is
+        busy or can't be read.
         """
-        if self._watch is None:
-            return None
+        if isinstance(self._watch, Snapshots):
+            with translated_errors():
+                return await self._watch.now()
         try:
             (version,) = self._watch.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:  # a context manager would cost as much as the question
@@ -101,8 +108,8 @@ class Index:
         self._writer.close()
         self._threads.shutdown()
         self._engine.dispose()
-        if self._watch is not None:
-            self._watch.connection.close()
+        watch = self._watch if isinstance(self._watch, Snapshots) else self._watch.connection
+        watch.close()
 
 
 class PooledWriter:
@@ -184,7 +191,16 @@ def open_index(url: str, *, pool_size: int) -> Index:
         return open_sqlite(url, pool_size)
     engine = postgresql_engine(url, pool_size)
     threads = ThreadPoolExecutor(pool_size, thread_name_prefix="index")
-    return Index(engine, PooledWriter(engine, threads), threads, None)
+
+    def connect() -> psycopg.Connection:
+        """A connection that the pool no longer counts."""
+        with translated_errors():
+            pooled = engine.raw_connection()
+            connection = cast(psycopg.Connection, pooled.driver_connection)
+            pooled.detach()
+            return connection
+
+    return Index(engine, PooledWriter(engine, threads), threads, Snapshots(connect, threads))
 
 
 def postgresql_engine(url: str, pool_size: int) -> Engine:

@@ -54,7 +54,7 @@ class Blobs:
     async def find(self, repository: RepositoryName, digest: Digest) -> BlobRow:
         """A blob that the repository may read. Raises BlobUnknown."""
         key = (repository, digest)
-        generation = self._rows.current()
+        generation = await self._rows.current()
         row = self._rows.get(key)
         if row is None:
             row = await self._index.read(partial(blobs.find, repository=repository, digest=digest))

@@ -1,7 +1,7 @@
 """Two caches: of facts that can change, checked on each use, and of bytes that cannot."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -9,20 +9,17 @@ Value = TypeVar("Value")
 
 
 class FactCache(Generic[Key, Value]):
-    """Facts as of one generation of the index: a commit by anybody, anywhere, empties it.
+    """Facts as of one generation of the index: a commit by anybody, anywhere, empties it."""
 
-    Where the index has no cheap generation (None), nothing is kept.
-    """
-
-    def __init__(self, generation: Callable[[], int | None], limit: int) -> None:
+    def __init__(self, generation: Callable[[], Awaitable[Hashable]], limit: int) -> None:
         self._ask = generation
         self._limit = limit
-        self._generation: int | None = None
+        self._generation: Hashable = None
         self._facts: dict[Key, Value] = {}
 
-    def current(self) -> int | None:
+    async def current(self) -> Hashable:
         """The generation of now. Ask before reading what is then `put`, so that it can't be older."""
-        now = self._ask()
+        now = await self._ask()
         if now != self._generation:
             self._facts.clear()
             self._generation = now
@@ -32,9 +29,9 @@ class FactCache(Generic[Key, Value]):
         """A fact of the generation that `current` answered last."""
         return self._facts.get(key)
 
-    def put(self, key: Key, value: Value, generation: int | None) -> None:
+    def put(self, key: Key, value: Value, generation: Hashable) -> None:
         """Keep what was read after `generation` was asked for."""
-        if generation is None or generation != self._generation:
+        if generation != self._generation:
             return
         if len(self._facts) >= self._limit:
             self._facts.clear()  # cheaper than an order of use, and rare

@@ -80,7 +80,7 @@ class Manifests:
     async def find(self, repository: RepositoryName, reference: Reference) -> ManifestRow:
         """What a tag or a digest names. Raises ManifestUnknown and RepositoryUnknown."""
         key = (repository, reference)
-        generation = self._rows.current()
+        generation = await self._rows.current()
         row = self._rows.get(key)
         if row is None:
             row = await self._index.read(partial(_find, repository=repository, reference=reference))
