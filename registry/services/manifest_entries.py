@@ -1,10 +1,10 @@
 """Entering a manifest with its edges, in the transaction of whoever does it: a push, or an adoption."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from registry.index import Connection, manifests
+from registry.index import Connection, manifests, missing
 from registry.oci.descriptor import Descriptor
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestBlobsUnknown, ManifestInvalid
@@ -32,9 +32,12 @@ def enter(
     missing, unless that is allowed.
     """
     manifest = new.manifest
-    blob_ids, missing = _references(connection, repository_id, manifest)
-    if missing and not sparse:
-        raise ManifestBlobsUnknown(missing)
+    blob_ids, sizes = _held(connection, repository_id, manifest)
+    _check_sizes((*manifest.blobs, *manifest.children), sizes)
+    needed = dict.fromkeys(one.digest for one in (*manifest.required_blobs, *manifest.children))
+    lacking = tuple(digest for digest in needed if digest not in sizes)
+    if lacking and not sparse:
+        raise ManifestBlobsUnknown(lacking)
     manifest_id = manifests.record(
         connection,
         {
@@ -52,13 +55,27 @@ def enter(
     )
     children = [child.digest for child in manifest.children]
     manifests.record_edges(connection, manifest_id, repository_id, blob_ids, children)
-    return manifest_id, missing
+    missing.record(connection, manifest_id, repository_id, _cited(manifest) - sizes.keys())
+    return manifest_id, lacking
 
 
-def _references(
+def complete(connection: Connection, manifest_id: int, repository_id: int, manifest: Manifest) -> None:
+    """Note for a manifest that the version before entered what it cites and was not there then."""
+    if not missing.complete(connection, manifest_id):
+        return
+    blob_ids, sizes = _held(connection, repository_id, manifest)
+    manifests.record_edges(connection, manifest_id, repository_id, blob_ids, ())
+    missing.record(connection, manifest_id, repository_id, _cited(manifest) - sizes.keys())
+
+
+def _cited(manifest: Manifest) -> set[Digest]:
+    return {descriptor.digest for descriptor in (*manifest.blobs, *manifest.children)}
+
+
+def _held(
     connection: Connection, repository_id: int, manifest: Manifest
-) -> tuple[list[int], tuple[Digest, ...]]:
-    """The ids of all blobs that the manifest needs, and the digests that are missing.
+) -> tuple[Sequence[int], Mapping[str, int]]:
+    """Of what a manifest cites: the ids of the blobs that its repository holds, and the sizes of all content.
 
     A layer that may not be distributed counts when it is there. A child of an index is a manifest or,
     in BuildKit's cache indexes, a blob.
@@ -66,14 +83,9 @@ def _references(
     held = manifests.sizes_of_manifests(
         connection, repository_id, {child.digest for child in manifest.children}
     )
-    cited = {descriptor.digest for descriptor in (*manifest.blobs, *manifest.children)} - held.keys()
-    found = manifests.sizes_of_blobs(connection, repository_id, cited)
+    found = manifests.sizes_of_blobs(connection, repository_id, _cited(manifest) - held.keys())
     sizes = held | {digest: size for digest, (_, size) in found.items()}
-    _check_sizes((*manifest.blobs, *manifest.children), sizes)
-    needed = dict.fromkeys(one.digest for one in (*manifest.required_blobs, *manifest.children))
-    return [blob_id for blob_id, _ in found.values()], tuple(
-        digest for digest in needed if digest not in sizes
-    )
+    return [blob_id for blob_id, _ in found.values()], sizes
 
 
 def _check_sizes(descriptors: Iterable[Descriptor], sizes: Mapping[str, int]) -> None:
