@@ -128,20 +128,19 @@ def _copying(which: ColumnElement[bool]) -> tuple[Statement, ...]:
     uid = removed_manifests.c.repository_uid
     needed = COPIES.join(manifest_blobs, manifest_blobs.c.manifest_id == manifests.c.id)
     # What a sparse manifest cites and came after it: nothing else says that it is needed.
-    came = (
-        COPIES.join(missing_blobs, missing_blobs.c.manifest_id == manifests.c.id)
-        .join(blobs, blobs.c.digest == missing_blobs.c.digest)
-        .join(
-            repository_blobs,
-            (repository_blobs.c.repository_id == manifests.c.repository_id)
-            & (repository_blobs.c.blob_id == blobs.c.id),
-        )
+    came = COPIES.join(missing_blobs, missing_blobs.c.manifest_id == manifests.c.id).join(
+        blobs, blobs.c.digest == missing_blobs.c.digest
+    )
+    # Not by a join: SQLite would begin with all links of the repository.
+    is_linked = exists().where(
+        repository_blobs.c.repository_id == manifests.c.repository_id,
+        repository_blobs.c.blob_id == blobs.c.id,
     )
     listed = COPIES.join(manifest_children, manifest_children.c.manifest_id == manifests.c.id)
     return (
         _copy_manifests(which),
         _copy_edges(removed_manifest_blobs, edges(needed, uid, manifest_blobs.c.blob_id)),
-        _copy_edges(removed_manifest_blobs, edges(came, uid, blobs.c.id)),
+        _copy_edges(removed_manifest_blobs, edges(came, uid, blobs.c.id).where(is_linked)),
         _copy_edges(removed_manifest_children, edges(listed, manifest_children.c.child_digest)),
     )
 
