@@ -6,6 +6,7 @@ queue of a worker that died is served by the one that takes its place.
 """
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -29,6 +30,9 @@ BACKLOG = 1024
 
 COLLECT_AFTER = (10_000, 20, 20)
 """Python's collector of cycles: a request makes few, and each look costs more than they do."""
+
+LARGE_BLOCK = 1 << 20
+"""Bytes of memory that are worth a mapping of their own."""
 
 HEARTBEAT = 1.0
 STUCK_AFTER = 120
@@ -118,6 +122,18 @@ def assign_socket(arbiter: Any, worker: "RegistryWorker") -> None:
     worker.slot = next((slot for slot in range(count) if slot not in taken), worker.age % count)
 
 
+def keep_large_blocks_apart() -> None:
+    """Have malloc take each large block from the system and give it back when it is freed (mallopt(3)).
+
+    glibc does so until the first of them is freed. From then on it takes those of up to 32 MiB from its heap:
+    there the parts of uploads to S3 lie between small objects, and a process stays as large as it ever was.
+    Other C libraries have their own ways.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(-3, LARGE_BLOCK)  # M_MMAP_THRESHOLD
+
+
 class RegistryWorker(Worker):  # type: ignore[misc]
     """One process. Its event loop serves until the supervisor says SIGTERM, and then drains."""
 
@@ -141,6 +157,7 @@ class RegistryWorker(Worker):  # type: ignore[misc]
         for number in (signal.SIGTERM, signal.SIGQUIT):
             loop.add_signal_handler(number, ended.set)
         settings: Settings = self.wsgi
+        keep_large_blocks_apart()
         registry = Registry(settings)
         gc.freeze()  # what is there now stays to the end: the collector need not look at it again
         gc.set_threshold(*COLLECT_AFTER)

@@ -11,7 +11,7 @@ from itertools import chain
 from storage_drivers.base import NotFound, Observer, Run, StorageError
 from storage_drivers.s3_bucket import Bucket
 from storage_drivers.s3_budget import Budget
-from storage_drivers.s3_buffers import GATHERED, Buffer
+from storage_drivers.s3_buffers import GATHERED, PEEKED, Buffer
 from storage_drivers.s3_parts import PartPlan, Staged, new_location, segment_key
 from storage_drivers.threads import finished, settled
 
@@ -49,6 +49,7 @@ class Appending:
         self._known = not staged.tail and not staged.multipart
         self._flights: list[asyncio.Task[str]] = []
         self._sent = 0
+        self._unreserved = GATHERED
         self.staged = staged
         self.buffer = self._new_buffer()
 
@@ -62,7 +63,7 @@ class Appending:
         return max(self._plan.size(self.staged.parts + len(self._flights) + 1), self.front + 1)
 
     def _new_buffer(self) -> Buffer:
-        return Buffer(self._part_size - self.front)
+        return Buffer(min(self._part_size - self.front, self._unreserved))
 
     async def take(self, runs: AsyncIterable[Run]) -> None:
         """Take all runs. Raises Stopped, and the storage's errors."""
@@ -79,11 +80,18 @@ class Appending:
                         continue
                 else:
                     lazy = run
-                taken, gathered, size = gathered, [], 0
-                await self._take(chain(taken, lazy))
+                    self._wait_with_little()
+                buffers, gathered, size = chain(gathered, lazy), [], 0
+                await self._take(buffers)
         finally:
             if size:
                 await self._take(iter(gathered))
+
+    def _wait_with_little(self) -> None:
+        """A lazy run leaves its bytes with the client until there is memory for them."""
+        self._unreserved = PEEKED
+        if self.buffer.reservation is None:
+            self.buffer.capacity = max(self.buffer.count, min(self.buffer.capacity, PEEKED))
 
     async def _next(self, source: AsyncIterator[Run]) -> Run | None:
         """The next run, or None at the end. Who must wait for it keeps no memory that others wait for."""
@@ -127,7 +135,7 @@ class Appending:
             if cancelled is not None:
                 raise Stopped from cancelled
             if rest:
-                buffers = chain((rest,), buffers)
+                buffers, rest = chain((rest,), buffers), b""
 
     async def _make_room(self) -> None:
         buffer = self.buffer

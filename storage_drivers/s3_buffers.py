@@ -9,16 +9,19 @@ from storage_drivers.s3_budget import Reservation
 GATHERED = 256 * 1024
 """Bytes that are worth a thread's attention, and those that an upload may hold beside the budget."""
 
+PEEKED = 4096
+"""Of a lazy run, instead: enough to see that it has not ended."""
+
 
 class Buffer:
     """Bytes that are not stored yet, behind `front` bytes of room for those of the tail before them."""
 
     def __init__(self, room: int) -> None:
-        """`room`: how many bytes the part that it begins takes; without reservation a few of them."""
+        """`room`: how many bytes it takes without a reservation."""
         self.content = bytearray()
         self.front = 0
         self.count = 0
-        self.capacity = min(room, GATHERED)
+        self.capacity = room
         self.reservation: Reservation | None = None
 
     @property

@@ -46,6 +46,7 @@ async def runs(request: web.BaseRequest) -> AsyncGenerator[Run]:
     try:
         if first:
             yield (first,)
+        del first
         with duplicate(connection) as inlet:
             try:
                 while left:
@@ -86,7 +87,10 @@ class DirectRun:
             else:
                 closed = not part
                 self._left -= len(part)
-                yield part
+                # Not kept here: whoever takes it may have to wait for memory, and many do at once.
+                parts = [part]
+                del part
+                yield parts.pop()
         self._state = "closed" if closed else "ended"
 
     def received(self) -> int:

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from storage_drivers import Interrupted, NoSpace, NotFound, Upload
+from storage_drivers import Interrupted, NoSpace, NotFound, Run, Upload
 from storage_drivers.s3 import S3Driver
 from storage_drivers.s3_parts import MOST_PARTS, PartPlan, Staged
 from tests.contract.sources import DIGEST, MEBIBYTE, content_of, get, locations, runs_of, through_json
@@ -207,6 +207,31 @@ async def test_who_is_cancelled_while_he_waits_for_memory(driver: S3Driver) -> N
     assert 0 < upload.offset < len(content)
     upload = await driver.append(upload, runs_of(content[upload.offset :]))
     assert await get(driver, await driver.commit(upload, DIGEST)) == content
+    assert driver.budget.used == 0
+
+
+async def test_a_lazy_run_waits_for_memory_with_little(driver: S3Driver) -> None:
+    """Its bytes stay with the client, however many clients wait."""
+    taken = await driver.budget.reserve(driver.budget.size)
+    content = content_of(PART + MEBIBYTE)
+    given = 0
+
+    class Counted:
+        def __iter__(self) -> Iterator[bytes]:
+            nonlocal given
+            for start in range(0, len(content), 50_000):
+                given += 1
+                yield content[start : start + 50_000]
+
+    async def runs() -> AsyncIterator[Run]:
+        yield Counted()
+
+    task = asyncio.create_task(driver.append(await driver.begin(), runs()))
+    while not driver.budget.scarce:
+        await asyncio.sleep(0)
+    assert given == 1
+    taken.release()
+    assert await get(driver, await driver.commit(await task, DIGEST)) == content
     assert driver.budget.used == 0
 
 
