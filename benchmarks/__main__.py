@@ -12,6 +12,7 @@ from benchmarks.images import SmallImages
 from benchmarks.lists import CatalogPages, TagPages
 from benchmarks.measure import MIB, Goal, Measure, Settings, run, servers_present
 from benchmarks.memory import UploadMemory
+from benchmarks.memory_s3 import UploadMemoryOnS3
 from benchmarks.on_s3 import ONE, PEER, THREE
 from benchmarks.pulls import LargePull
 from benchmarks.pushes import LargePush
@@ -95,6 +96,9 @@ MEASURES: Mapping[str, Callable[[str, Settings], Measure]] = {
     "s3-manifest-get": _on_s3(
         _rate(f"manifest GET by tag, {CONNECTIONS} connections", "GET", "manifest", 10)
     ),
+    "s3-memory": lambda name, settings: UploadMemoryOnS3(
+        name, settings.memory_uploads, settings.memory_upload_bytes, settings.memory_seconds
+    ),
 }
 
 
@@ -108,7 +112,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round: to see that it works")
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--seconds", type=float, metavar="S", help="of one timed run of a rate")
-    parser.add_argument("--memory-upload-mib", type=int, metavar="N", help="size of each of the 100 uploads")
+    parser.add_argument("--memory-uploads", type=int, metavar="N", help="how many run together")
+    parser.add_argument("--memory-upload-mib", type=int, metavar="N", help="size of each of them")
     parser.add_argument("--memory-seconds", type=float, metavar="S", help="how long the uploads run together")
     parser.add_argument("--work-dir", type=Path, help="where the servers store; default: a temporary folder")
     parser.add_argument(
@@ -128,6 +133,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         settings = replace(settings, rounds=arguments.rounds)
     if arguments.seconds:
         settings = replace(settings, seconds=arguments.seconds)
+    if arguments.memory_uploads:
+        settings = replace(settings, memory_uploads=arguments.memory_uploads)
     if arguments.memory_upload_mib:
         settings = replace(settings, memory_upload_bytes=arguments.memory_upload_mib * MIB)
     if arguments.memory_seconds:
