@@ -31,6 +31,7 @@ _KNOWN_MEMBERS = (
     "annotations",
     "fsLayers",
 )
+_SCHEMA1 = "Docker image manifest schema 1 is not supported; push the image again with a current engine"
 _MEMBER_BY_FOLDED = {member.casefold(): member for member in _KNOWN_MEMBERS}
 
 
@@ -111,9 +112,7 @@ def _media_type(document: Mapping[str, Any], content_type: str | None) -> str:
         )
     media_type = sent or declared or _guess(document)
     if media_type in SCHEMA1_TYPES:
-        raise ManifestInvalid(
-            "Docker image manifest schema 1 is not supported; push the image again with a current engine"
-        )
+        raise ManifestInvalid(_SCHEMA1)
     if media_type not in MANIFEST_TYPES:
         raise ManifestInvalid(
             f"{quoted(media_type)} is not a supported type of manifest; use one of "
@@ -123,6 +122,8 @@ def _media_type(document: Mapping[str, Any], content_type: str | None) -> str:
 
 
 def _guess(document: Mapping[str, Any]) -> str:
+    if document.get("schemaVersion") == 1:
+        raise ManifestInvalid(_SCHEMA1)
     if document.get("manifests") is not None:
         return OCI_INDEX
     if document.get("config") is not None or document.get("layers") is not None:

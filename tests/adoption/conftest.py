@@ -45,7 +45,8 @@ def adopt(run: CommandLine) -> Adopt:
 
 
 @pytest.fixture
-def tree(tmp_path: Path, environment: dict[str, str]) -> Tree:
+def tree(clean: None, tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Tree:
     """An old tree made by hand, in the place where the registry's storage is."""
     environment["ENTREPOT_STORAGE__FILESYSTEM__ROOT"] = str(tmp_path / "old")
+    monkeypatch.setenv("ENTREPOT_STORAGE__FILESYSTEM__ROOT", str(tmp_path / "old"))
     return Tree(tmp_path / "old")

@@ -161,11 +161,13 @@ class ManifestAdoption:
         """Look for the blobs that a manifest cites. Its repository must have a link to them: a digest alone
         opens nothing."""
         cited = Cited()
-        children = (child.digest for child in manifest.children if child.digest not in self._tree.revisions)
+        layers, revisions = self._tree.layers, self._tree.revisions
+        children = (child.digest for child in manifest.children if child.digest not in revisions)
+        of_index = (digest for digest in children if digest in layers)
         look = self._verifier.size if self._dry else self._verifier.verified
 
         async def find(digest: Digest) -> None:
-            if digest not in self._tree.layers:
+            if digest not in layers:
                 cited.reasons[digest] = "the repository has no link to it"
                 return
             try:
@@ -173,7 +175,7 @@ class ManifestAdoption:
             except Unfit as unfit:
                 cited.reasons[digest] = unfit.message
 
-        wanted = dict.fromkeys((*(blob.digest for blob in manifest.blobs), *children))
+        wanted = dict.fromkeys((*(blob.digest for blob in manifest.blobs), *of_index))
         await in_parallel(find, wanted, BLOBS_AT_ONCE)
         return cited
 
