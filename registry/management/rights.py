@@ -40,6 +40,12 @@ def check_signed_in(caller: Identity) -> None:
         raise Unauthenticated("sign in to do this", (str(API),))
 
 
+def check_somebody(caller: Identity) -> None:
+    """Raise Unauthenticated for nobody. Without accounts even the anonymous have a grant."""
+    if not caller.grants:
+        check_signed_in(caller)
+
+
 def check_administrator(call: Call) -> None:
     check_signed_in(call.caller)
     if not call.caller.is_administrator:
@@ -69,6 +75,11 @@ def check_repository(call: Call, action: Action, repository: str, *, public: boo
 def administers(caller: Identity, pattern: RepositoryPattern) -> bool:
     """Whether the caller may give and take roles on this pattern: administrator of one that covers it."""
     return _covers(caller, pattern, Action.ADMINISTER)
+
+
+def maintains(caller: Identity, pattern: RepositoryPattern) -> bool:
+    """Whether the caller may say what is kept in all repositories of a pattern."""
+    return _covers(caller, pattern, Action.CONFIGURE) and _covers(caller, pattern, Action.DELETE)
 
 
 def configures(caller: Identity, prefix: str) -> bool:

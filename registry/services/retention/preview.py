@@ -66,14 +66,14 @@ class Cursor(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Numbers of tags and manifests. `bytes`: of manifests that would go and of blobs that nothing else holds
-    then, in any repository."""
+    """Numbers of tags, and of manifests without one. `bytes`: of the manifests that would go, and of the
+    blobs that nothing else holds then in any repository."""
 
     repositories: int
     tags_kept: int
     tags_dropped: int
-    manifests_kept: int
-    manifests_dropped: int
+    untagged_kept: int
+    untagged_dropped: int
     bytes: int
 
 
@@ -136,8 +136,8 @@ def _summary(connection: Connection, preview: Preview, now: float) -> Summary:
         repositories=count,
         tags_kept=numbers[True, True],
         tags_dropped=numbers[True, False],
-        manifests_kept=numbers[False, True],
-        manifests_dropped=numbers[False, False],
+        untagged_kept=numbers[False, True],
+        untagged_dropped=numbers[False, False],
         bytes=bytes + held.freed(connection),
     )
 

@@ -7,7 +7,7 @@ from itertools import islice
 from auth.actor import Actor
 from registry.index import Connection, Index, retention_rules
 from registry.index.retention_rules import RetentionRuleRow
-from registry.oci.errors import InputInvalid, Unknown
+from registry.oci.errors import AlreadyExists, InputInvalid, Unknown
 from registry.services.accounts.changes import Changes, Event
 from registry.services.accounts.lookup import is_name
 from registry.services.audit import Audit
@@ -42,15 +42,21 @@ class RetentionRules:
         """The rule with this name."""
         return await self._index.read(partial(_find, name=name))
 
-    async def set(self, rule: RetentionRuleRow, actor: Actor) -> RetentionRuleRow:
-        """Enter a rule in place of the one that had its name. Raises InputInvalid for one that would let all
-        go without saying so."""
+    async def set(
+        self, rule: RetentionRuleRow, actor: Actor, may_replace: Callable[[RetentionRuleRow], bool]
+    ) -> RetentionRuleRow:
+        """Enter a rule in place of the one that had its name, if that may be. Raises AlreadyExists, and
+        InputInvalid for a rule that would let all go without saying so."""
         check_rule(rule)
-        await self._changes.make(
-            partial(retention_rules.set, rule=rule),
-            actor,
-            Event("retention.set", rule.name, {"repositories": str(rule.repositories), **_conditions(rule)}),
-        )
+
+        def change(connection: Connection) -> None:
+            before = retention_rules.find(connection, rule.name)
+            if before is not None and not may_replace(before):
+                raise AlreadyExists("retention rule", rule.name)
+            retention_rules.set(connection, rule)
+
+        detail = {"repositories": str(rule.repositories), **_conditions(rule)}
+        await self._changes.make(change, actor, Event("retention.set", rule.name, detail))
         return rule
 
     async def set_disabled(self, name: str, disabled: bool, actor: Actor) -> None:
