@@ -40,3 +40,12 @@ def driver_class(name: str) -> type[StorageDriver]:
     if not (isinstance(found, type) and issubclass(found, StorageDriver)):
         raise ValueError(f"the storage driver {name!r} ({point.value}) is no StorageDriver")  # noqa: TRY004 - a wrong setting
     return found
+
+
+def check_delay(delay_seconds: float, driver: StorageDriver) -> None:
+    """Raise ValueError when collected bytes would go before the URLs that clients were given for them."""
+    if delay_seconds < driver.url_seconds:
+        raise ValueError(
+            f"gc.delay_seconds ({delay_seconds:g}) should be at least {driver.url_seconds:g}: for so long "
+            "the URLs are good that clients are sent to"
+        )

@@ -119,6 +119,9 @@ class StorageDriver(ABC):
     shared: ClassVar[bool] = True
     """Whether several processes with the same settings see the same objects."""
 
+    url_seconds: float = 0.0
+    """How long a URL of `locate` is good: for so long, at least, the registry keeps what it has no row of."""
+
     @classmethod
     @abstractmethod
     def from_settings(cls, settings: Mapping[str, object]) -> "StorageDriver":

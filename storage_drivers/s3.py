@@ -62,6 +62,7 @@ class S3Driver(StorageDriver):
         self._threads = ThreadPoolExecutor(RECEIVING_THREADS, thread_name_prefix="s3-receiving")
         self._networks = settings.redirected_networks()
         self._redirect_seconds = settings.redirect_seconds
+        self.url_seconds = settings.redirect_seconds if self._networks else 0.0
         self._urls: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._fresh: OrderedDict[str, None] = OrderedDict()
         self._later: set[asyncio.Task[object]] = set()

@@ -8,14 +8,15 @@ a crash anywhere the next collection just goes on.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from auth.actor import SYSTEM, Actor
 from registry.gc.jobs import Job
 from registry.gc.tally import Run, Tally, ever
-from registry.index import Connection, Index, collection, missing, removed
+from registry.index import Connection, Index, collection, collection_preview, missing, removed
+from registry.index.collection_preview import Share, Waiting
 from registry.index.missing import Incomplete
 from registry.oci.errors import Conflict, ManifestInvalid, RegistryError
 from registry.oci.manifest import Manifest, parse_manifest
@@ -78,7 +79,7 @@ class Collector:
         self._index = index
         self._driver = driver
         self._audit = audit
-        self._delay_seconds = delay_seconds
+        self.delay_seconds = delay_seconds
         self._window_seconds = window_seconds
         self._expire_uploads = expire_uploads
 
@@ -103,10 +104,9 @@ class Collector:
         """
         await self._check_index(job)
         run = Run(job, seconds)
-        removed_before = run.began + 1 if purge_removed else run.began - self._window_seconds
         steps: dict[str, Callable[[], Awaitable[bool]]] = {
             "manifests": partial(self._complete, run),
-            "removed": partial(self._expire, run, removed_before),
+            "removed": partial(self._expire, run, self._removed_before(run.began, purge_removed)),
             "uploads": partial(self._end_uploads, run),
             "links": partial(self._take_links, run),
             "blobs": partial(self._take_blobs, run),
@@ -120,6 +120,24 @@ class Collector:
         if run.tally.changed:
             await self._tell(run, actor, purge_removed)
         return run.tally.report(job.previous_report)
+
+    async def preview(self, *, purge_removed: bool = False) -> Sequence[Share]:
+        """The blobs that a collection would look at now, by what becomes of them. Nothing is changed."""
+        now = time.time()
+        query = partial(
+            collection_preview.shares,
+            now=now,
+            removed_before=self._removed_before(now, purge_removed),
+            window_seconds=self._window_seconds,
+        )
+        return await self._index.read(query)
+
+    async def waiting(self) -> Waiting:
+        """What there is to do."""
+        return await self._index.read(collection_preview.waiting)
+
+    def _removed_before(self, now: float, purge_removed: bool) -> float:
+        return now if purge_removed else now - self._window_seconds
 
     async def _check_index(self, job: Job) -> None:
         """Raise IndexEmpty for an index that knows no blob, and never had one collected, on a storage that
@@ -171,12 +189,12 @@ class Collector:
     def _byte_step(self, run: Run) -> Callable[[], Awaitable[bool]]:
         """Deletes a batch of objects that were discarded long enough ago. One that can't be deleted must not
         keep all others: the error is raised behind them, unless it goes on and on."""
-        before = run.began - self._delay_seconds
         after = (0.0, "")
         failures: list[RegistryError] = []
 
         async def step() -> bool:
             nonlocal after
+            before = time.time() - self.delay_seconds
             rows = await self._index.read(
                 partial(collection.discarded_before, before=before, after=after, limit=OBJECTS)
             )

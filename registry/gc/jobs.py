@@ -47,7 +47,8 @@ class LostJob(Conflict):
 
 
 class Job:
-    """A job that this process holds. `state` is where the holder before left off."""
+    """A job that this process holds. `state` is where the work goes on: at first where
+    the holder before left off."""
 
     def __init__(self, index: Index, row: JobRow, hold_seconds: float) -> None:
         self.name = row.name
@@ -71,6 +72,7 @@ class Job:
 
     def save(self, connection: Connection, state: Mapping[str, Any]) -> None:
         """Note, within a change, where the work goes on if it ends here. `state` is a JSON object."""
+        self.state = state
         jobs.save(connection, self.name, self._fence, state)
 
     async def renew(self) -> None:
