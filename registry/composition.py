@@ -8,6 +8,7 @@ import asyncio
 from registry.accounts import Accounts
 from registry.config import Settings
 from registry.drivers import driver_class
+from registry.gc.scrub import Scrub
 from registry.index import open_index
 from registry.management.assembly import management
 from registry.services.audit import Audit
@@ -66,12 +67,20 @@ class Composition:
             deletion=settings.deletion.manifests,
             keep_deleted=settings.undo.window_seconds > 0,
         )
+        self.scrub = Scrub(
+            self.index,
+            self.driver,
+            self.quarantine,
+            bytes_per_second=settings.scrub.bytes_per_second,
+            upload_seconds=settings.uploads.expire_seconds,
+        )
         self.management = management(
             self.index,
             self.audit,
             self.accounts.sign_in,
             self.accounts.keys,
             self.uploads,
+            self.quarantine,
             self.repositories,
             self.manifests,
         )

@@ -207,6 +207,17 @@ class UndoSettings(Section):
     )
 
 
+class ScrubSettings(Section):
+    """Reading all that is stored, to find what is wrong before somebody needs it."""
+
+    every_seconds: float = Field(
+        2592000, ge=0, allow_inf_nan=False, description="between two scrubs; 0: only when it is asked for"
+    )
+    bytes_per_second: int = Field(
+        20_000_000, ge=0, description="how fast it reads the storage, at most; 0: as fast as it goes"
+    )
+
+
 class ListSettings(Section):
     """Pages of tags and of the catalog."""
 

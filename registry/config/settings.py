@@ -13,6 +13,7 @@ from registry.config.sections import (
     ListSettings,
     LogSettings,
     ManifestSettings,
+    ScrubSettings,
     ServerSettings,
     StorageSettings,
     UndoSettings,
@@ -34,6 +35,7 @@ class Settings(Section):
     manifests: ManifestSettings = Field(default_factory=ManifestSettings)
     deletion: DeletionSettings = Field(default_factory=DeletionSettings)
     undo: UndoSettings = Field(default_factory=UndoSettings)
+    scrub: ScrubSettings = Field(default_factory=ScrubSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)

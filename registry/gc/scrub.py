@@ -21,6 +21,8 @@ from registry.services.quarantine import Quarantine
 from registry.services.storage_errors import translated_errors
 from storage_drivers import StorageDriver
 
+JOB = "scrub"
+
 ROWS_AT_ONCE = 500
 
 

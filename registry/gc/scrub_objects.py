@@ -21,6 +21,9 @@ SHARE = 0.1
 SHORTEST_AGE = 86400.0
 """Seconds; a blob that comes in one request has no session."""
 
+IN_MEMORY = 4 * 1024 * 1024
+"""Bytes of names of unknown objects that need no file."""
+
 CLOCKS = 3600.0
 """Seconds by which the clock of the storage may differ from ours."""
 
@@ -48,7 +51,7 @@ class ObjectScrub:
         """
         before = await self._safe_age()
         seen = progress.copy()
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as waiting:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8") as waiting:
             async for batch in self._batches():
                 known = partial(scrub.unknown, locations=[found.location for found in batch])
                 strangers = await self._index.read(known)

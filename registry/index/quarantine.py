@@ -71,6 +71,8 @@ PAGE = Statement(
     .limit(bindparam("limit"))
 )
 
+COUNT = Statement(select(func.count()).select_from(blobs).where(blobs.c.quarantined_at.is_not(None)))
+
 
 def begin(connection: Connection, blob_id: int, location: str, now: float) -> bool:
     """Put a blob into quarantine, where it may be already. False: its bytes lie elsewhere by now, or it is
@@ -91,3 +93,8 @@ def others(connection: Connection, blob_id: int, limit: int) -> Sequence[BlobRow
 def page(connection: Connection, last: int | None, limit: int) -> Sequence[QuarantinedRow]:
     """At most `limit` blobs in quarantine after the id `last`."""
     return [QuarantinedRow(*row) for row in PAGE.all(connection, {"last": last or 0, "limit": limit})]
+
+
+def count(connection: Connection) -> int:
+    """How many blobs are in quarantine."""
+    return int(COUNT.scalar(connection, {}))

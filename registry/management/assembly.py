@@ -1,5 +1,6 @@
 """The management API of a registry: every operation, joined with the services that do the work."""
 
+from registry.gc.jobs import Jobs
 from registry.index import Index
 from registry.management.account import AccountOperations
 from registry.management.audit import AuditOperations
@@ -12,6 +13,7 @@ from registry.management.openapi import with_document
 from registry.management.quotas import QuotaOperations
 from registry.management.repositories import RepositoryOperations
 from registry.management.robots import RobotOperations
+from registry.management.scrub import ScrubOperations
 from registry.management.tokens import TokenOperations
 from registry.management.trust_rules import TrustRuleOperations
 from registry.management.uploads import UploadOperations
@@ -25,6 +27,7 @@ from registry.services.accounts.users import Users
 from registry.services.audit import Audit
 from registry.services.explanations import Explanations
 from registry.services.manifests import Manifests
+from registry.services.quarantine import Quarantine
 from registry.services.quotas import Quotas
 from registry.services.repositories import Repositories
 from registry.services.running_uploads import RunningUploads
@@ -40,6 +43,7 @@ def management(
     sign_in: SignIn,
     keys: SigningKeys,
     uploads: Uploads,
+    quarantine: Quarantine,
     repositories: Repositories,
     manifests: Manifests,
 ) -> Management:
@@ -56,6 +60,7 @@ def management(
         RepositoryOperations(repositories, Tags(index), manifests, quotas),
         QuotaOperations(quotas),
         UploadOperations(RunningUploads(index, audit), uploads),
+        ScrubOperations(Jobs(index), quarantine),
         AuditOperations(audit),
         ExplainOperations(Explanations(index)),
         KeyOperations(keys),

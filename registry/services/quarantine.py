@@ -6,18 +6,21 @@ of the wrong ones (registry.index.blobs.record).
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
 from functools import partial
 
 from auth.actor import SYSTEM
 from registry.index import Connection, Index, quarantine
 from registry.index.blobs import BlobRow
+from registry.index.quarantine import QuarantinedRow
 from registry.oci.digest import Digest
 from registry.oci.errors import RegistryError
 from registry.services.audit import Audit, AuditRow
 from registry.services.hashing import stored_digest
 from storage_drivers import NotFound, StorageDriver, StorageError
+
+__all__ = ["Fault", "Quarantine", "QuarantinedRow"]
 
 log = logging.getLogger(__name__)
 
@@ -111,3 +114,12 @@ class Quarantine:
             "%s is in quarantine until it is pushed again: %s: %s", row.digest, SAID[fault], row.location
         )
         self._audit.tell(told)
+
+    async def page(self, last: int | None, limit: int) -> tuple[Sequence[QuarantinedRow], bool]:
+        """At most `limit` blobs in quarantine after the id `last`, and whether more follow."""
+        rows = await self._index.read(partial(quarantine.page, last=last, limit=limit + 1))
+        return rows[:limit], len(rows) > limit
+
+    async def count(self) -> int:
+        """How many blobs are in quarantine."""
+        return await self._index.read(quarantine.count)

@@ -109,6 +109,8 @@ ROWS = {
     "quota.list": Row(SIGNED_IN, "GET", "/quotas"),
     "quota.remove": Row(CONFIGURE, "DELETE", "/quotas/{repository}", NOT_FOUND),
     "quota.set": Row(CONFIGURE, "PUT", "/quotas/{repository}", OK, {"bytes": "1TiB"}),
+    "scrub.status": Row(ADMINISTRATOR, "GET", "/scrub"),
+    "scrub.quarantined": Row(ADMINISTRATOR, "GET", "/scrub/quarantined"),
     "upload.list": Row(ADMINISTRATOR, "GET", "/uploads"),
     "upload.cancel": Row(ADMINISTRATOR, "DELETE", f"/uploads/{SESSION}", (404, "BLOB_UPLOAD_UNKNOWN")),
     "audit.list": Row(ADMINISTRATOR, "GET", "/audit?n=1"),

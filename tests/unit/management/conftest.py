@@ -28,6 +28,7 @@ from registry.services.federation import Federation
 from registry.services.identities import of_principal
 from registry.services.manifests import Manifests
 from registry.services.policies import QuotaGate
+from registry.services.quarantine import Quarantine
 from registry.services.repositories import Repositories
 from registry.services.sign_in import SignIn
 from registry.services.signing_keys import SigningKeys
@@ -131,17 +132,19 @@ async def desk(index: Index) -> AsyncIterator[Desk]:
     sign_in = SignIn(index, audit, Federation(index, NoIssuers()), None)
     keys = SigningKeys(index, audit, algorithm="ES256", token_seconds=300)
     manifests = Manifests(index, audit, sparse=False, deletion=True, tag_deletion=True)
+    driver = MemoryDriver()
     uploads = Uploads(
         index,
-        MemoryDriver(),
+        driver,
         QuotaGate(index, Epoch(index, 60)),
         expire_seconds=3600,
         tombstone_seconds=3600,
         claim_seconds=10,
         blob_lease_seconds=3600,
     )
+    quarantine = Quarantine(index, driver, audit)
     repositories = Repositories(index, audit, deletion=True)
-    operations = management(index, audit, sign_in, keys, uploads, repositories, manifests)
+    operations = management(index, audit, sign_in, keys, uploads, quarantine, repositories, manifests)
     joined = Desk(index, operations, manifests, uploads)
     joined.caller = BOSS
     yield joined
