@@ -4,10 +4,15 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from registry.composition import Composition
+from registry.config import Settings
+from registry.gc.jobs import Jobs
+from registry.gc.scrub import JOB
 from registry.index import Connection, open_index
 from registry.index.tables import manifests
 from storage_drivers.s3 import S3Driver
@@ -20,6 +25,7 @@ from tests.http.content import (
     push_blob,
     push_image,
     push_manifest,
+    start_upload,
 )
 from tests.http.serving import Registries
 
@@ -93,6 +99,41 @@ async def test_a_pull_that_meets_wrong_bytes(
         assert (await client.head(path)).status == 200
         assert (await client.get(path)).body == content
         assert (await client.get(path, {"Range": "bytes=0-1,3-4"})).status == 206
+
+
+@pytest.mark.usefixtures("failures_are_logged")
+async def test_what_no_pull_notices_is_found_by_the_scrub(
+    registries: Registries, index_url: str, tmp_path: Path
+) -> None:
+    """A large file with other bytes of the same number: a pusher that asks is told that it is not there."""
+    client = await registries.start(scrub={"every_seconds": 0})
+    digest = await push_blob(client, LARGE)
+    path = f"/v2/{REPOSITORY}/blobs/{digest}"
+    flip(stored_file(tmp_path, digest))
+    assert (await client.head(path)).status == 200
+
+    report = await scrubbed(tmp_path, index_url)
+
+    assert report["quarantined"] == 1
+    assert (await client.head(path)).status == 404
+    location = await start_upload(client)
+    assert (await client.patch(location, LARGE)).status == 202
+    location = (await client.get(location)).headers["Location"]
+    assert (await client.put(f"{location}?digest={digest}")).status == 201
+    assert (await client.get(path)).body == LARGE
+    assert (await scrubbed(tmp_path, index_url))["wrong"] == 0
+
+
+async def scrubbed(data: Path, index_url: str) -> dict[str, Any]:
+    """The report of a scrub by another process, as it were."""
+    settings = Settings(data=data, index={"url": index_url}, auth={"mode": "open"})  # type: ignore[arg-type]
+    with blocking_calls_pass():
+        services = Composition(settings)
+    async with Jobs(services.index).hold(JOB) as job:
+        report = await services.scrub.run(job)
+        await job.finish(report)
+    await services.close()
+    return report
 
 
 @pytest.mark.usefixtures("failures_are_logged")

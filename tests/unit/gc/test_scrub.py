@@ -4,7 +4,7 @@ storage that looks like the wrong one. On files, and on both databases."""
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 import storage_drivers
-from registry.gc import scrub_blobs
+from registry.gc import scrub_blobs, scrub_objects
 from registry.gc.jobs import Jobs
 from registry.gc.pace import Pace
 from registry.gc.scrub import Scrub
@@ -27,6 +27,7 @@ from registry.services.audit import Audit
 from registry.services.quarantine import Quarantine
 from storage_drivers import Defective, StorageDriver
 from storage_drivers.filesystem import FilesystemDriver
+from storage_drivers.s3 import S3Driver
 from tests.contract.sources import runs_of
 from tests.unit.index import rows
 
@@ -146,6 +147,32 @@ async def test_what_is_wrong_is_quarantined_and_healed(store: Store) -> None:
     assert await store.there(b"content 3")
     assert await store.there(b"content 11")
     assert await store.discarded() == [flipped]
+
+
+@pytest.mark.parametrize("index_url", ["sqlite"], indirect=True)
+async def test_on_s3(
+    index: Index, s3_settings: Mapping[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on files. The age of objects can't be made up there, so that all count as old."""
+    monkeypatch.setattr(scrub_objects, "SHORTEST_AGE", 0.0)
+    driver = S3Driver.from_settings(s3_settings)
+    store = Store(index, driver, tmp_path)
+    locations = await store.fill(12)
+    flipped, cut, missing = locations[1], locations[2], locations[3]
+    await driver._bucket.put(flipped, b"cOntent 1", lasting=True)
+    await driver._bucket.put(cut, b"conten", lasting=True)
+    await driver.delete(missing)
+    stranger = await store.object(b"nobody's")
+
+    report = await store.run(upload_seconds=0.0)
+
+    assert store.kinds() == {flipped: "digest", cut: "size", missing: "missing", stranger: "unknown"}
+    assert await store.discarded() == [stranger]
+    assert report["bytes"] == 12 * 9 + 2
+    for content in (b"content 1", b"content 2", b"content 3"):
+        await store.push(content)
+    assert (await store.run(upload_seconds=WEEK))["all_right"]
+    await driver.aclose()
 
 
 async def test_a_push_while_it_is_read_wins(store: Store) -> None:
