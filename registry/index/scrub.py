@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, func, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select, union_all, update
 
 from registry.index import blobs as blob_rows
 from registry.index.blobs import BLOB, BlobRow
@@ -11,9 +11,9 @@ from registry.index.manifests import BODY
 from registry.index.statements import Statement
 from registry.index.tables import (
     blobs,
-    discarded,
     manifest_blobs,
     manifests,
+    metadata,
     repositories,
     repository_blobs,
     uploads,
@@ -46,8 +46,8 @@ MANIFESTS = Statement(
     .limit(bindparam("limit"))
 )
 
-KNOWING: tuple[Table, ...] = (blobs, discarded)
-"""Every table that has locations of objects."""
+KNOWING = [table for table in metadata.sorted_tables if "location" in table.c]
+"""Every table with locations of objects: what any of them has is not unknown."""
 
 KNOWN = union_all(
     *(
