@@ -1,11 +1,13 @@
 """The command line on an index of its own, whose storage is where another registry had its own."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from registry.index.migrations import upgrade
 from tests.adoption.old_registry import Tree
 from tests.unit.cli.conftest import CommandLine, clean, command_line
 
@@ -20,11 +22,25 @@ def environment() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def empty_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with its schema, to be copied: a migration takes longer than most of these tests."""
+    path = tmp_path_factory.mktemp("template") / "index.sqlite"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
 def run(
-    command_line: CommandLine, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command_line: CommandLine,
+    environment: dict[str, str],
+    empty_index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> CommandLine:
     """Runs `entrepot` in this process with these settings."""
+    (tmp_path / "data").mkdir()
+    shutil.copy(empty_index, tmp_path / "data")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     command_line.where = ["--data", str(tmp_path / "data")]
