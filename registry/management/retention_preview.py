@@ -8,8 +8,8 @@ from auth.decisions import may
 from auth.patterns import EVERYTHING, RepositoryPattern
 from auth.roles import Action
 from registry.gc.jobs import Jobs
-from registry.gc.retention import NAME, Retention
-from registry.management.fields import PAGE_LIMIT, Answer, Input, Pattern, Text, Time
+from registry.gc.retention import JOB, Retention
+from registry.management.fields import PAGE_LIMIT, Answer, Duration, Input, Pattern, Text, Time
 from registry.management.operation import Call, Needs, Operation
 from registry.management.retention import NamedRetentionRule
 from registry.management.rights import check_repository
@@ -54,18 +54,26 @@ class RetentionSummary(Answer):
 
 class RetentionReport(Answer):
     """What was deleted. `changed`: repositories in which too much happened meanwhile; they are left for the
-    next run."""
+    next run. `next`: give it as `after` to go on; null at the end."""
 
     repositories: int
     tags: int
     manifests: int
     changed: int
+    next: str | None
 
 
 class RetentionScope(Input):
     """Where."""
 
     repositories: Pattern = Field("**", description="only repositories that match")
+
+
+class RetentionRun(RetentionScope):
+    """Where, and how far."""
+
+    after: Text | None = Field(None, description="begin behind this repository: `next` of the run before")
+    seconds: Duration = Field(20, description="after which it stops and says where to go on")
 
 
 class RetentionQuestion(RetentionScope):
@@ -120,7 +128,7 @@ class RetentionOperations:
                 "Delete now what no rule keeps",
                 Needs.ADMINISTRATOR,
                 self.run,
-                body=RetentionScope,
+                body=RetentionRun,
                 answer=RetentionReport,
             ),
         ]
@@ -135,13 +143,13 @@ class RetentionOperations:
         return RetentionSummary(**found._asdict())
 
     async def run(self, call: Call) -> RetentionReport:
-        body: RetentionScope = call.body
+        body: RetentionRun = call.body
         wanted = RepositoryPattern.parse(body.repositories)
-        async with self._jobs.hold(NAME) as job:
-            report = await self._retention.run(job, wanted)
-            if wanted == EVERYTHING:  # else what is due is still due
+        async with self._jobs.hold(JOB) as job:
+            report, following = await self._retention.go_on(job, wanted, body.after, body.seconds)
+            if following is None and wanted == EVERYTHING:  # else what is due is still due
                 await job.finish(report)
-        return RetentionReport(**report)
+        return RetentionReport(**report, next=following)
 
 
 def preview_of(call: Call, question: RetentionQuestion) -> Preview:

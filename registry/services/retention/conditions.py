@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from auth.patterns import TagPattern
 from registry.index.retention_rules import RetentionRuleRow
+from registry.services.retention.spans import said_span
 
 PUSHED = "pushed"
 PULLED = "pulled"
-
-UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60))
 
 
 class Candidate(NamedTuple):
@@ -79,14 +78,6 @@ def lets_go(rule: RetentionRuleRow) -> str:
 def first_match(patterns: Sequence[TagPattern], tag: str) -> TagPattern | None:
     """The first of the patterns that a tag matches."""
     return next((pattern for pattern in patterns if pattern.matches(tag)), None)
-
-
-def said_span(seconds: float) -> str:
-    """A span of time as it may be given: `30d`."""
-    for unit, length in UNITS:
-        if seconds >= length and seconds % length == 0:
-            return f"{int(seconds // length)}{unit}"
-    return f"{seconds:g}s"
 
 
 def problems(rule: RetentionRuleRow) -> list[tuple[str, str]]:

@@ -20,9 +20,9 @@ from registry.services.retention.conditions import (
     keeps,
     lets_go,
     rank,
-    said_span,
 )
 from registry.services.retention.graph import Graph
+from registry.services.retention.spans import said_span
 
 ATTACHED = re.compile(r"(sha256|sha512)-([0-9a-f]{64,128})(?:\..*)?")
 """The tag of what is attached to the digest in it, by cosign and by clients that know no referrers."""

@@ -82,7 +82,9 @@ class Shelf:
 
     async def run(self, pattern: RepositoryPattern = EVERYTHING) -> dict[str, int]:
         async with self.jobs.hold("retention") as job:
-            return await self.retention.run(job, pattern)
+            report, following = await self.retention.go_on(job, pattern, None, 60)
+        assert following is None
+        return report
 
     async def names(self) -> set[str]:
         def query(connection: Connection) -> set[str]:
@@ -267,6 +269,25 @@ async def test_what_two_indexes_hold_goes_with_the_last_of_them(
 
     assert await shelf.run() == {"repositories": 1, "tags": 5, "manifests": 6, "changed": 0}
     assert not await shelf.has(deep)
+
+
+async def test_a_run_that_has_no_time_left_says_where_it_goes_on(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.gc.retention.ROOTS_AT_ONCE", 2)
+    monkeypatch.setattr("registry.gc.retention.BATCH", 1)
+    for number in range(5):
+        await shelf.push(f"image {number}", f"v{number}")
+    await shelf.push("other", "v0", repository=RepositoryName.parse("acme/zoo"))
+    await shelf.set_rule(keep_last=0)
+    told = []
+    after: str | None = None
+    while not told or after is not None:
+        async with shelf.jobs.hold("retention") as job:
+            report, after = await shelf.retention.go_on(job, EVERYTHING, after, 0)
+        told.append((report["repositories"], report["tags"], after))
+
+    assert told == [(0, 2, ""), (0, 2, ""), (1, 1, NAME), (1, 1, "acme/zoo"), (0, 0, None)]
 
 
 async def test_an_index_that_is_pushed_meanwhile_keeps_what_it_lists(shelf: Shelf) -> None:

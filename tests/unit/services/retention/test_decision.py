@@ -2,8 +2,9 @@
 
 import pytest
 
-from registry.services.retention.conditions import problems, said_span
+from registry.services.retention.conditions import problems
 from registry.services.retention.decision import decide
+from registry.services.retention.spans import said_span
 from tests.unit.services.retention.contents import (
     NOW,
     contents,
