@@ -5,6 +5,7 @@ them?), marks (is what nothing holds left to the collector?) and manifests (are 
 right?). It goes on where the last one ended, in whichever process: see `Progress`.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ from registry.oci.digest import Digest
 from registry.services.quarantine import Quarantine
 from registry.services.storage_errors import translated_errors
 from storage_drivers import StorageDriver
+
+log = logging.getLogger(__name__)
 
 JOB = "scrub"
 
@@ -116,6 +119,7 @@ class Scrub:
             after.after = last
         await job.write(lambda connection: job.save(connection, after.state()))
         for row in wrong:
+            log.error("%s@%s is not served: the index holds other bytes for it", row.repository, row.digest)
             self._found(Finding("manifest", row.digest, repository=row.repository))
         return after
 

@@ -1,6 +1,7 @@
 """The scrub's first stage: each blob's object is read and hashed, and a wrong one quarantined."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +15,11 @@ from registry.oci.errors import Conflict, Unavailable
 from registry.services.audit import AuditRow
 from registry.services.quarantine import Fault, Quarantine
 from storage_drivers import Defective, StorageError
+
+log = logging.getLogger(__name__)
+
+UNAVAILABLE = "unavailable"
+"""The kind of finding that is an object which could not be read, while others could."""
 
 AT_ONCE = 4
 """Blobs that are read at the same time; a piece of each is in memory."""
@@ -67,6 +73,8 @@ class BlobScrub:
         for row, fault, entry in told:
             self._quarantine.tell(row, fault, entry)
         for finding in findings:
+            if finding.kind == UNAVAILABLE:
+                log.warning("the object of %s can't be read now: %s", finding.digest, finding.location)
             tell(finding)
         return after
 
@@ -160,7 +168,7 @@ class BlobScrub:
                 after.wrong += 1
             else:
                 after.unavailable += 1
-            kind = fault.value if isinstance(fault, Fault) else "unavailable"
+            kind = fault.value if isinstance(fault, Fault) else UNAVAILABLE
             findings.append(Finding(kind, row.digest, row.location, row.size))
         for finding in findings:
             after.note(finding)

@@ -1,6 +1,7 @@
 """The scrub's second stage: objects that no row knows are listed and, when they are old, discarded."""
 
 import json
+import logging
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -12,6 +13,8 @@ from registry.gc.jobs import Job
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Connection, Index, scrub
 from storage_drivers import Object, StorageDriver
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 500
 
@@ -73,6 +76,7 @@ class ObjectScrub:
                     "may be the wrong one. If they are garbage, `entrepot scrub --discard-unknown` discards "
                     "them"
                 )
+                log.warning("%s", seen.refused)
             waiting.seek(0)
             for some in lines_at_once(waiting):
                 found_old = [(str(location), int(size)) for location, size in map(json.loads, some)]

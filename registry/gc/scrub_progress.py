@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -62,8 +62,10 @@ class Progress:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Progress":
-        """What `state` told."""
-        return cls(**{**state, "stage": Stage(state["stage"])})
+        """What `state` told, perhaps that of another version: what is not known here is left out."""
+        known = {one.name for one in fields(cls)}
+        told = {name: value for name, value in state.items() if name in known}
+        return cls(**{**told, "stage": Stage(state["stage"])})
 
     def state(self) -> dict[str, Any]:
         """A JSON object for `from_state`."""
