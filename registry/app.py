@@ -17,6 +17,7 @@ from registry.api.lists import ListRoutes
 from registry.api.management import ManagementRoutes
 from registry.api.manifests import ManifestRoutes
 from registry.api.origin import Origins
+from registry.api.past import Past
 from registry.api.paths import ALIVE_PATH, READY_PATH
 from registry.api.routes import route_table
 from registry.api.tokens import TokenRoutes
@@ -24,6 +25,7 @@ from registry.api.uploads import UploadRoutes
 from registry.composition import Composition
 from registry.config import Settings
 from registry.services.health import Health
+from registry.services.history import History
 from registry.services.housekeeping import Housekeeping
 from registry.services.referrers import Referrers
 from registry.services.tags import Tags
@@ -63,7 +65,10 @@ class Registry:
         self._health = Health(services.index, services.driver)
         routes = route_table(
             ManifestRoutes(
-                manifests, max_bytes=settings.manifests.max_bytes, max_tags=settings.manifests.max_tags
+                manifests,
+                Past(History(services.index), manifests),
+                max_bytes=settings.manifests.max_bytes,
+                max_tags=settings.manifests.max_tags,
             ),
             BlobRoutes(services.blobs, FileSender(self._threads)),
             UploadRoutes(uploads, services.blobs, accounts.access),

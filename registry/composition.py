@@ -83,6 +83,7 @@ class Composition:
             self.quarantine,
             self.repositories,
             self.manifests,
+            settings.undo.window_seconds,
         )
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from registry.api.bodies import whole
 from registry.api.conditions import etag_matches
+from registry.api.past import Past
 from registry.api.replies import Reply, empty, head_block
 from registry.api.requests import Request
 from registry.oci.digest import Digest
@@ -27,14 +28,17 @@ CHILDREN_KEPT = 1024
 class ManifestRoutes:
     """Handlers for manifests. `max_tags` counts the `tag=` parameters of a push."""
 
-    def __init__(self, manifests: Manifests, *, max_bytes: int, max_tags: int) -> None:
+    def __init__(self, manifests: Manifests, past: Past, *, max_bytes: int, max_tags: int) -> None:
         self._manifests = manifests
+        self._past = past
         self._max_bytes = max_bytes
         self._max_tags = max_tags
         self._children: dict[tuple[str, ...], Digest | None] = {}
 
     async def get(self, request: Request) -> Reply:
         """GET and HEAD. By tag, an old client that takes no index may get the image for linux/amd64."""
+        if request.query and (at := request.parameter("at")) is not None:
+            return await self._past.get(request, at)
         repository = request.repository
         reference = request.reference
         row = await self._manifests.find(repository, reference)

@@ -32,7 +32,7 @@ def add_command(
     return added
 
 
-def add_group(to: Commands, name: str, help: str) -> Commands:
+def add_group(to: Commands, name: str, help: str, *aliases: str) -> Commands:
     """Add a command that has commands of its own, like `config show`. Returns what these are added to."""
-    group = to.add_parser(name, help=help, description=help, allow_abbrev=False)
+    group = to.add_parser(name, aliases=aliases, help=help, description=help, allow_abbrev=False)
     return group.add_subparsers(required=True, metavar="COMMAND")

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from registry.cli import undo
 from registry.cli.client.arguments import (
     IMMUTABLE_TAGS,
     REPOSITORY,
@@ -45,9 +46,11 @@ ALL = (
 
 
 def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
-    """Add `repository` and `tag`."""
-    add_rows(commands, "repository", "repositories, and what is set for them", ROWS)
-    add_rows(commands, "tag", "tags of repositories", TAG_ROWS)
+    """Add `repository`, `tag` and `manifest`."""
+    rows = (*ROWS, *undo.REPOSITORY_ROWS)
+    add_rows(commands, "repository", "repositories, and what is set for them", rows, "repositories")
+    add_rows(commands, "tag", "tags of repositories", (*TAG_ROWS, *undo.TAG_ROWS), "tags")
+    add_rows(commands, "manifest", "manifests of repositories", undo.MANIFEST_ROWS, "manifests")
 
 
 def _wanted(_api: Api, values: dict[str, Any], _parsed: argparse.Namespace) -> dict[str, Any]:
@@ -57,11 +60,11 @@ def _wanted(_api: Api, values: dict[str, Any], _parsed: argparse.Namespace) -> d
 
 
 def _sure(_api: Api, values: dict[str, Any], parsed: argparse.Namespace) -> dict[str, Any]:
-    """Nothing brings it back."""
+    """Most of what is deleted by mistake is deleted whole."""
     if not parsed.yes:
         raise UsageError(
-            f"this deletes {plain(values['repository'])} with all its tags and manifests, for good: say "
-            "--yes if that is what you want"
+            f"this deletes {plain(values['repository'])} with all its tags and manifests: say --yes if that "
+            "is what you want"
         )
     return values
 

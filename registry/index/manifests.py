@@ -1,7 +1,7 @@
 """Manifests: their exact bytes, and the edges to what they need."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
@@ -16,6 +16,8 @@ from registry.index.tables import (
     repository_blobs,
     tags,
 )
+
+Value = TypeVar("Value")
 
 
 class ManifestRow(NamedTuple):
@@ -141,9 +143,22 @@ def sizes_of_manifests(connection: Connection, repository_id: int, digests: Iter
     return found
 
 
-def in_batches(digests: Sequence[str], size: int = 1000) -> Iterable[Sequence[str]]:
+def children(connection: Connection, repository_id: int, digests: Iterable[str]) -> set[str]:
+    """What those of these manifests list that the repository holds."""
+    found: set[str] = set()
+    for batch in in_batches(list(digests)):
+        listed = (
+            select(manifest_children.c.child_digest)
+            .join(manifests, manifests.c.id == manifest_children.c.manifest_id)
+            .where(manifests.c.repository_id == repository_id, manifests.c.digest.in_(batch))
+        )
+        found.update(connection.scalars(listed))
+    return found
+
+
+def in_batches(values: Sequence[Value], size: int = 1000) -> Iterable[Sequence[Value]]:
     """Databases limit the parameters of a statement (SQLite: 32,766)."""
-    return (digests[start : start + size] for start in range(0, len(digests), size))
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def record(connection: Connection, values: Mapping[str, object]) -> int:

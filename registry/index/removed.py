@@ -241,12 +241,12 @@ def lock(connection: Connection, uid: str, digests: Collection[str]) -> Sequence
     return [RemovedManifest(*row) for row in connection.execute(statement)]
 
 
-def referrers(connection: Connection, uid: str, subject: str, since: float) -> set[str]:
-    """The digests of deleted manifests that refer to a subject, and went with it or after it."""
+def referrers(connection: Connection, uid: str, subject: RemovedManifest) -> set[str]:
+    """The digests of deleted manifests that refer to a deleted one, and went with it or after it."""
     statement = select(removed_manifests.c.digest).where(
         removed_manifests.c.repository_uid == uid,
-        removed_manifests.c.subject == subject,
-        removed_manifests.c.removed_at >= since,
+        removed_manifests.c.subject == subject.digest,
+        removed_manifests.c.removed_at >= subject.removed_at,
     )
     return set(connection.scalars(statement))
 
@@ -259,14 +259,18 @@ def children(connection: Connection, ids: Collection[int]) -> set[str]:
     return set(connection.scalars(statement))
 
 
-def damaged(connection: Connection, ids: Collection[int]) -> set[str]:
-    """The digests of blobs that these deleted manifests need and that are quarantined."""
+def damaged(connection: Connection, ids: Collection[int]) -> dict[str, set[str]]:
+    """Which of these deleted manifests need blobs that are quarantined: the digests of these by its own."""
     statement = (
-        select(blobs.c.digest)
-        .join(removed_manifest_blobs, removed_manifest_blobs.c.blob_id == blobs.c.id)
-        .where(removed_manifest_blobs.c.removed_manifest_id.in_(ids), blobs.c.quarantined_at.is_not(None))
+        select(removed_manifests.c.digest, blobs.c.digest)
+        .join(removed_manifest_blobs, removed_manifest_blobs.c.removed_manifest_id == removed_manifests.c.id)
+        .join(blobs, blobs.c.id == removed_manifest_blobs.c.blob_id)
+        .where(removed_manifests.c.id.in_(ids), blobs.c.quarantined_at.is_not(None))
     )
-    return set(connection.scalars(statement))
+    found: dict[str, set[str]] = {}
+    for digest, blob in connection.execute(statement):
+        found.setdefault(digest, set()).add(blob)
+    return found
 
 
 def expire(connection: Connection, before: float, limit: int) -> int:

@@ -16,6 +16,7 @@ from registry.management.robots import RobotOperations
 from registry.management.scrub import ScrubOperations
 from registry.management.tokens import TokenOperations
 from registry.management.trust_rules import TrustRuleOperations
+from registry.management.undo import UndoOperations
 from registry.management.uploads import UploadOperations
 from registry.management.users import UserOperations
 from registry.services.accounts.credentials import Credentials
@@ -26,6 +27,7 @@ from registry.services.accounts.trust_rules import TrustRules
 from registry.services.accounts.users import Users
 from registry.services.audit import Audit
 from registry.services.explanations import Explanations
+from registry.services.history import History
 from registry.services.manifests import Manifests
 from registry.services.quarantine import Quarantine
 from registry.services.quotas import Quotas
@@ -34,6 +36,7 @@ from registry.services.running_uploads import RunningUploads
 from registry.services.sign_in import SignIn
 from registry.services.signing_keys import SigningKeys
 from registry.services.tags import Tags
+from registry.services.undo import Undo
 from registry.services.uploads import Uploads
 
 
@@ -46,8 +49,9 @@ def management(
     quarantine: Quarantine,
     repositories: Repositories,
     manifests: Manifests,
+    undo_seconds: float,
 ) -> Management:
-    """All operations, on one index."""
+    """All operations, on one index. `undo_seconds`: how long what is deleted is kept."""
     quotas = Quotas(index, audit)
     resources = (
         AccountOperations(),
@@ -58,6 +62,7 @@ def management(
         GrantOperations(Grants(index, audit)),
         TrustRuleOperations(TrustRules(index, audit)),
         RepositoryOperations(repositories, Tags(index), manifests, quotas),
+        UndoOperations(History(index), Undo(index, audit), repositories, undo_seconds),
         QuotaOperations(quotas),
         UploadOperations(RunningUploads(index, audit), uploads),
         ScrubOperations(Jobs(index), quarantine),

@@ -1,32 +1,14 @@
 """The operation on the audit: reading it."""
 
-import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
-from registry.management.fields import Answer, Count, Input, Line, RowId, Time, number_in_query
+from registry.management.fields import Answer, Count, Input, Line, Moment, RowId, Time, number_in_query
 from registry.management.operation import Call, Needs, Operation
-from registry.management.units import moment, parse_moment
+from registry.management.units import moment
 from registry.services.audit import Audit, AuditRow
-
-
-def _moment(value: object) -> float:
-    return parse_moment(value, time.time())
-
-
-Moment = Annotated[
-    float,
-    BeforeValidator(_moment),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "description": "an RFC 3339 time, seconds since the epoch, or how long ago: 30m, 1h, 7d",
-            "examples": ["1h"],
-        }
-    ),
-]
 
 
 class AuditEntry(Answer):

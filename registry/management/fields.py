@@ -1,5 +1,6 @@
 """The kinds of fields that bodies, queries and answers are made of."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_network
@@ -18,7 +19,7 @@ from pydantic import (
 from auth.patterns import RepositoryPattern, TagPattern
 from auth.principals import GRANTEES, LONGEST_NAME, Principal, check_name
 from auth.roles import Action, Role
-from registry.management.units import DURATION, SIZE, parse_duration, parse_size
+from registry.management.units import DURATION, SIZE, parse_duration, parse_moment, parse_size
 
 PAGE_LIMIT = 1000
 """Entries in any page, whatever was asked for."""
@@ -147,6 +148,28 @@ Size = Annotated[
         }
     ),
 ]
+
+
+def _moment(value: object) -> float:
+    return parse_moment(value, time.time())
+
+
+def _past_moment(value: object) -> float:
+    at = _moment(value)
+    if at > time.time():
+        raise ValueError("should be a time that has been")
+    return at
+
+
+_MOMENT = WithJsonSchema(
+    {
+        "type": "string",
+        "description": "an RFC 3339 time, seconds since the epoch, or how long ago: 30m, 1h, 7d",
+        "examples": ["1h"],
+    }
+)
+Moment = Annotated[float, BeforeValidator(_moment), _MOMENT]
+PastMoment = Annotated[float, BeforeValidator(_past_moment), _MOMENT]
 
 
 def number_in_query(text: Any) -> Any:

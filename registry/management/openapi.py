@@ -28,6 +28,7 @@ NAMES = {
     "repository": ("the name of a repository; its slashes may be written as they are", REPOSITORY),
     "prefix": ("the name of a repository, which stands for it and all below it", REPOSITORY),
     "tag": ("a tag", r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"),
+    "digest": ("a digest", r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+"),
     "id": ("the id", "[0-9a-f-]{1,36}"),
 }
 """What stands in paths, with a grammar for whoever makes clients of this; the registry's own is in auth and

@@ -64,6 +64,13 @@ class ManifestUnknown(RegistryError):
         super().__init__(f"{repository} holds no manifest {reference}", {"reference": reference})
 
 
+class NotKept(ManifestUnknown):
+    """What was there at that time, if anything was, is not to be had any more. The message says which."""
+
+    def __init__(self, message: str, reference: str) -> None:
+        RegistryError.__init__(self, message, {"reference": reference})
+
+
 class ManifestInvalid(RegistryError):
     """The manifest breaks a rule of its own format."""
 

@@ -116,7 +116,7 @@ def refusal(arguments: Sequence[str]) -> str | None:
 
 
 def every_command() -> dict[tuple[str, ...], argparse.ArgumentParser]:
-    """All commands and groups of commands, by their words."""
+    """All commands and groups of commands, by their words; by the first of the names of each group."""
     found: dict[tuple[str, ...], argparse.ArgumentParser] = {}
 
     def walk(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> None:
@@ -124,7 +124,8 @@ def every_command() -> dict[tuple[str, ...], argparse.ArgumentParser]:
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
                 for name, inner in action.choices.items():
-                    walk(inner, (*words, name))
+                    if inner not in found.values():
+                        walk(inner, (*words, name))
 
     walk(_parser(), ())
     return found

@@ -48,9 +48,9 @@ def state_rows(kind: str, path: str) -> tuple[Row, Row]:
     )
 
 
-def add_rows(commands: Commands, group: str, help: str, rows: Iterable[Row]) -> None:
-    """Add a group of commands."""
-    inner = add_group(commands, group, help)
+def add_rows(commands: Commands, group: str, help: str, rows: Iterable[Row], *aliases: str) -> None:
+    """Add a group of commands; it has its other names, too."""
+    inner = add_group(commands, group, help, *aliases)
     for row in rows:
         add_row(inner, row)
 

@@ -106,6 +106,27 @@ ROWS = {
     "tag.delete": Row(
         DELETE, "DELETE", f"{REPOSITORY}/-/tags/none", (404, "MANIFEST_UNKNOWN"), absent=NO_REPOSITORY
     ),
+    "tag.history": Row(
+        PULL, "GET", f"{REPOSITORY}/-/tags/none/history", (404, "MANIFEST_UNKNOWN"), absent=NO_REPOSITORY
+    ),
+    "tag.restore": Row(
+        DELETE,
+        "POST",
+        f"{REPOSITORY}/-/tags/none/restore",
+        (404, "MANIFEST_UNKNOWN"),
+        {"at": "1h"},
+        absent=NO_REPOSITORY,
+    ),
+    "manifest.restore": Row(
+        DELETE,
+        "POST",
+        f"{REPOSITORY}/-/manifests/sha256:{64 * '0'}/restore",
+        (404, "MANIFEST_UNKNOWN"),
+        {},
+        absent=NO_REPOSITORY,
+    ),
+    "repository.removed": Row(ALL, "GET", "/removed-repositories"),
+    "repository.restore": Row(DELETE, "POST", f"{REPOSITORY}/-/restore", NOT_FOUND, {}),
     "quota.list": Row(SIGNED_IN, "GET", "/quotas"),
     "quota.remove": Row(CONFIGURE, "DELETE", "/quotas/{repository}", NOT_FOUND),
     "quota.set": Row(CONFIGURE, "PUT", "/quotas/{repository}", OK, {"bytes": "1TiB"}),

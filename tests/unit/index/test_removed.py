@@ -325,8 +325,9 @@ async def test_referrers_come_with_their_subject_unless_they_went_before(index: 
             )
             remove(connection, digest, at)
         uid = uid_of(connection)
-        assert removed.referrers(connection, uid, "sha256:s", 3.0) == {"sha256:with", "sha256:after"}
-        assert removed.referrers(connection, "other", "sha256:s", 0.0) == set()
+        subject = removed.RemovedManifest(0, "sha256:s", "", 1.0, 3.0)
+        assert removed.referrers(connection, uid, subject) == {"sha256:with", "sha256:after"}
+        assert removed.referrers(connection, "other", subject) == set()
         row = removed.lock(connection, uid, ["sha256:with"])[0]
         assert removed.children(connection, [row.id]) == {"sha256:child"}
 

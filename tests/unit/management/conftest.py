@@ -144,7 +144,7 @@ async def desk(index: Index) -> AsyncIterator[Desk]:
     )
     quarantine = Quarantine(index, driver, audit)
     repositories = Repositories(index, audit, deletion=True)
-    operations = management(index, audit, sign_in, keys, uploads, quarantine, repositories, manifests)
+    operations = management(index, audit, sign_in, keys, uploads, quarantine, repositories, manifests, 3600.0)
     joined = Desk(index, operations, manifests, uploads)
     joined.caller = BOSS
     yield joined

@@ -1,0 +1,82 @@
+"""What comes back with a manifest: what it lists, and who refers to it."""
+
+from typing import NamedTuple
+
+from registry.index import Connection, manifests, removed, restored
+from registry.index.access import RepositoryFacts
+from registry.index.manifests import in_batches
+from registry.index.removed import RemovedManifest
+from registry.oci.errors import Conflict, NotKept
+from registry.services.history import PERHAPS
+from registry.services.policies import check_quota
+
+MOST_NAMED = 100
+"""Damaged blobs that a refusal names."""
+
+
+class BroughtBack(NamedTuple):
+    """Digests: of the manifests that came back, and of what one of them lists and is not kept any more."""
+
+    manifests: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def bring_back(
+    connection: Connection, repository: str, row: RepositoryFacts, digest: str, now: float
+) -> BroughtBack:
+    """Have a manifest, deleted or not, whole: with all that it lists, and with the referrers that were
+    deleted with it or after it. One that was deleted before it stays so: somebody took it off.
+
+    Raises NotKept, Conflict if a blob is damaged, and QuotaExceeded.
+    """
+    found = _closure(connection, row, digest)
+    if digest in found.missing:
+        raise NotKept(f"{repository} holds no manifest {digest}, {PERHAPS}", digest)
+    if found.damaged:
+        raise Conflict(
+            f"{len(found.damaged)} blobs that {digest} needs are damaged: push them again, then restore it: "
+            + ", ".join(sorted(found.damaged)[:MOST_NAMED]),
+            {"digests": sorted(found.damaged)[:MOST_NAMED]},
+        )
+    for batch in in_batches([one.id for one in found.rows]):
+        restored.bring_back_manifests(connection, row.id, batch, now)
+    if found.rows:
+        check_quota(connection, repository)
+    # An index may list blobs, too: BuildKit's caches do.
+    blobs = manifests.sizes_of_blobs(connection, row.id, found.missing)
+    missing = sorted(found.missing - blobs.keys())
+    return BroughtBack(tuple(one.digest for one in found.rows), tuple(missing))
+
+
+class _Found(NamedTuple):
+    """Deleted manifests that are to come back, digests that are neither here nor kept, and damaged blobs."""
+
+    rows: list[RemovedManifest]
+    missing: set[str]
+    damaged: set[str]
+
+
+def _closure(connection: Connection, row: RepositoryFacts, digest: str) -> _Found:
+    found = _Found([], set(), set())
+    attached: set[str] = set()
+    seen, waiting = {digest}, [digest]
+    while waiting:
+        batch = next(iter(in_batches(waiting)))
+        waiting = waiting[len(batch) :]
+        kept = {one.digest: one for one in removed.lock(connection, row.uid, batch)}
+        here = set(manifests.sizes_of_manifests(connection, row.id, batch))
+        coming = {name: one for name, one in kept.items() if name not in here}
+        damage = removed.damaged(connection, [one.id for one in coming.values()])
+        for name in damage.keys() & attached:  # what is not needed does not hold up what is
+            del coming[name]
+        for name in damage.keys() & coming.keys():
+            found.damaged.update(damage[name])
+        found.missing.update(set(batch) - here - coming.keys())
+        found.rows.extend(coming.values())
+        following = manifests.children(connection, row.id, here)
+        following |= removed.children(connection, [one.id for one in coming.values()])
+        referrers = {name for one in coming.values() for name in removed.referrers(connection, row.uid, one)}
+        attached |= referrers - following - seen
+        waiting += sorted((following | referrers) - seen)
+        seen |= following | referrers
+    return found
