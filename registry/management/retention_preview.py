@@ -11,7 +11,7 @@ from registry.gc.jobs import Jobs
 from registry.gc.retention import JOB, Retention
 from registry.management.fields import PAGE_LIMIT, Answer, Duration, Input, Pattern, Text, Time
 from registry.management.operation import Call, Needs, Operation
-from registry.management.retention import NamedRetentionRule
+from registry.management.retention import NamedRetentionRule, check_maintains
 from registry.management.rights import check_repository
 from registry.management.units import moment
 from registry.services.retention.preview import Entry, Preview, Previews
@@ -126,7 +126,7 @@ class RetentionOperations:
                 "POST",
                 "/retention/run",
                 "Delete now what no rule keeps",
-                Needs.ADMINISTRATOR,
+                Needs.REPOSITORY,
                 self.run,
                 body=RetentionRun,
                 answer=RetentionReport,
@@ -145,6 +145,7 @@ class RetentionOperations:
     async def run(self, call: Call) -> RetentionReport:
         body: RetentionRun = call.body
         wanted = RepositoryPattern.parse(body.repositories)
+        check_maintains(call, wanted)
         async with self._jobs.hold(JOB) as job:
             report, following = await self._retention.go_on(job, wanted, body.after, body.seconds)
             if following is None and wanted == EVERYTHING:  # else what is due is still due
