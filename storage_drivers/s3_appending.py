@@ -12,6 +12,7 @@ from storage_drivers.base import NotFound, Observer, Run, StorageError
 from storage_drivers.s3_bucket import Bucket
 from storage_drivers.s3_budget import Budget
 from storage_drivers.s3_buffers import GATHERED, PEEKED, Buffer
+from storage_drivers.s3_client import forget_locals
 from storage_drivers.s3_parts import PartPlan, Staged, new_location, segment_key
 from storage_drivers.threads import finished, settled
 
@@ -176,9 +177,13 @@ class Appending:
         staged = self.staged
         try:
             await load(self._bucket, staged.token, segments, buffer)
-            body = buffer.cut(sum(size for _, size in segments))
-            return await self._bucket.put_part(staged.key, staged.multipart, number, body)
+            front = sum(size for _, size in segments)
+            return await self._bucket.put_part(staged.key, staged.multipart, number, buffer.cut(front))
+        except BaseException as error:
+            forget_locals(error)
+            raise
         finally:
+            buffer.content = bytearray()  # first: whose turn it is now takes as much
             buffer.release()
 
     async def settle(self) -> None:

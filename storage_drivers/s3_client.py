@@ -10,8 +10,11 @@ import functools
 import hashlib
 import logging
 import random
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import FrameType
 from typing import Any, TypeVar
 
 import boto3
@@ -186,7 +189,13 @@ class S3Client:
         cancelled = await settled(future)
         if cancelled is not None:
             raise cancelled from future.exception()
-        return future.result()
+        try:
+            return future.result()
+        except BaseException as error:
+            forget_locals(error)
+            raise
+        finally:
+            del future  # it holds the error, and through its traceback the error would hold this frame
 
     async def signed_url(self, seconds: int, arguments: dict[str, str]) -> str:
         """A URL to GET an object with, for whoever has it."""
@@ -206,6 +215,28 @@ class S3Client:
 def code_of(error: Exception) -> str:
     """S3's own code of an error, or the status where there was no body to tell it; empty for other errors."""
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
+
+
+def forget_locals(error: BaseException) -> None:
+    """Empty the frames that an error, and those behind it, came through.
+
+    They hold what was sent, parts of many MiB. Errors of boto3 refer to themselves through such frames, and all
+    that would stay until Python's collector comes by.
+    """
+    left: list[object] = [error]
+    known: set[int] = set()
+    while left:
+        one = left.pop()
+        if not isinstance(one, BaseException) or id(one) in known:
+            continue
+        known.add(id(one))
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            with suppress(RuntimeError):  # one that has not ended: nor have those that called it
+                below: FrameType | None = frame
+                while below is not None:
+                    below.clear()
+                    below = below.f_back
+        left += [one.__cause__, one.__context__]
 
 
 def retry_after(error: Exception) -> float | None:

@@ -1,6 +1,9 @@
 """The S3 driver behind a proxy that injects faults: afterwards everything is right, and nothing is left over
 (HARDENING section 3)."""
 
+import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -219,3 +222,25 @@ async def test_of_many_one_can_not_be_deleted(store: Store, monkeypatch: pytest.
 
     assert len(store.proxy.seen) == 3
     store.check_nothing_is_left()
+
+
+@pytest.mark.parametrize("kind", ["slow_down", "reset", "lost_answer"])
+async def test_what_was_sent_again_is_not_kept(store: Store, kind: str) -> None:
+    """An error must not hold the bytes until Python's collector finds it, which looks rarely."""
+
+    class Body(bytearray):
+        """One that can be watched."""
+
+    body = Body(SMALL)
+    there = weakref.ref(body)
+    store.proxy.faults = [Fault(*PUT, kind, times=2)]
+    gc.disable()
+    try:
+        await store.driver._bucket.put("blobs/0", body, lasting=True)
+        del body
+        async with asyncio.timeout(10):
+            while there() is not None:  # the thread that sent it lets go of it a moment later
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
+    assert store.proxy.unused == []
