@@ -27,6 +27,7 @@ from registry.cli import (
     uploads,
     users,
     version,
+    why,
 )
 from registry.cli.commands import Command, CommandError
 from registry.cli.settings_flags import settings_parent
@@ -45,6 +46,7 @@ GROUPS = (
     repositories,
     quotas,
     uploads,
+    why,
     adopt,
     scrub,
     keys,

@@ -6,7 +6,7 @@ from typing import Any
 from registry.cli.client.arguments import REPOSITORY, option, positional
 from registry.cli.client.connection import connection_parent
 from registry.cli.client.rows import Row, add_row, run
-from registry.cli.client.tables import Listing, Says, Values, facts, said_size, size, table, when
+from registry.cli.client.tables import Listing, Says, Values, facts, size, table, when
 from registry.cli.commands import Commands, add_command
 
 TELLING = {
@@ -68,11 +68,13 @@ def _why(document: Any, values: Values) -> str:
 
 
 def _registry(document: Any, _values: Values) -> str:
-    size_of_all = said_size(document["bytes"])
-    whole = f"{document['repositories']} repositories and {document['blobs']} blobs: {size_of_all}"
-    return "\n\n".join([whole, table(USAGE, document["largest"])] if document["largest"] else [whole])
+    parts = [facts(ALL, document)]
+    if document["largest"]:
+        parts.append(table(USAGE, document["largest"]))
+    return "\n\n".join(parts)
 
 
+ALL = (("REPOSITORIES", "repositories"), ("BLOBS", "blobs"), ("BYTES", size("bytes")))
 USAGE = (
     ("NAME", "name"),
     ("BYTES", size("bytes")),

@@ -18,7 +18,9 @@ from registry.management.tokens import TokenOperations
 from registry.management.trust_rules import TrustRuleOperations
 from registry.management.undo import UndoOperations
 from registry.management.uploads import UploadOperations
+from registry.management.usage import UsageOperations
 from registry.management.users import UserOperations
+from registry.management.why import WhyOperations
 from registry.services.accounts.credentials import Credentials
 from registry.services.accounts.grants import Grants
 from registry.services.accounts.groups import Groups
@@ -38,6 +40,8 @@ from registry.services.signing_keys import SigningKeys
 from registry.services.tags import Tags
 from registry.services.undo import Undo
 from registry.services.uploads import Uploads
+from registry.services.usage import Usage
+from registry.services.why import Why
 
 
 def management(
@@ -66,6 +70,8 @@ def management(
         QuotaOperations(quotas),
         UploadOperations(RunningUploads(index, audit), uploads),
         ScrubOperations(Jobs(index), quarantine),
+        WhyOperations(Why(index, undo_seconds)),
+        UsageOperations(Usage(index), repositories),
         AuditOperations(audit),
         ExplainOperations(Explanations(index)),
         KeyOperations(keys),

@@ -103,6 +103,9 @@ ROWS = {
     "repository.configure": Row(CONFIGURE, "PATCH", REPOSITORY, OK, {"description": "an app"}, makes=True),
     "repository.delete": Row(DELETE, "DELETE", REPOSITORY, NO_DELETION),
     "tag.list": Row(PULL, "GET", f"{REPOSITORY}/-/tags", absent=NO_REPOSITORY),
+    "usage.repository": Row(PULL, "GET", f"{REPOSITORY}/-/usage", absent=NO_REPOSITORY),
+    "usage.registry": Row(ADMINISTRATOR, "GET", "/usage"),
+    "why": Row(ALL, "GET", "/why/sha256:" + 64 * "0"),
     "tag.delete": Row(
         DELETE, "DELETE", f"{REPOSITORY}/-/tags/none", (404, "MANIFEST_UNKNOWN"), absent=NO_REPOSITORY
     ),
