@@ -24,6 +24,8 @@ from registry.api.tokens import TokenRoutes
 from registry.api.uploads import UploadRoutes
 from registry.composition import Composition
 from registry.config import Settings
+from registry.gc import collector, retention, scrub
+from registry.gc.schedule import Schedule, Scheduled
 from registry.services.health import Health
 from registry.services.history import History
 from registry.services.housekeeping import Housekeeping
@@ -115,10 +117,19 @@ class Registry:
                 "dropping old rows of the audit": services.audit.expire,
             },
         )
+        schedule = Schedule(
+            services.jobs,
+            [
+                Scheduled(collector.JOB, settings.gc.every_seconds, services.collector.run),
+                Scheduled(retention.JOB, settings.retention.every_seconds, services.retention.run),
+                Scheduled(scrub.JOB, settings.scrub.every_seconds, services.scrub.run),
+            ],
+        )
         self._tasks = [
             asyncio.create_task(services.audit.run(), name="audit"),
             asyncio.create_task(self.server.watch(), name="connections"),
             asyncio.create_task(self._housekeeping.run(), name="housekeeping"),
+            asyncio.create_task(schedule.run(), name="schedule"),
         ]
 
     def announce_end(self) -> None:

@@ -7,7 +7,10 @@ import asyncio
 
 from registry.accounts import Accounts
 from registry.config import Settings
-from registry.drivers import driver_class
+from registry.drivers import check_delay, driver_class
+from registry.gc.collector import Collector
+from registry.gc.jobs import Jobs
+from registry.gc.retention import Retention
 from registry.gc.scrub import Scrub
 from registry.index import open_index
 from registry.management.assembly import management
@@ -27,7 +30,8 @@ class Composition:
     def __init__(self, settings: Settings, pool_size: int | None = None) -> None:
         """Call it inside the running event loop. The index's schema must be there.
 
-        Raises ValueError for keys or certificates in files that can't be used.
+        Raises ValueError for keys or certificates in files that can't be used, and for settings that the
+        storage can't do with.
         """
         self.index = open_index(settings.index_url(), pool_size=pool_size or settings.index.pool_size)
         self.audit = Audit(self.index, settings.audit.keep_seconds)
@@ -35,6 +39,7 @@ class Composition:
         self.driver: StorageDriver = driver_class(settings.storage.driver).from_settings(
             settings.storage_settings()
         )
+        check_delay(settings.gc.delay_seconds, self.driver)
         self.uploads = Uploads(
             self.index,
             self.driver,
@@ -67,6 +72,16 @@ class Composition:
             deletion=settings.deletion.manifests,
             keep_deleted=settings.undo.window_seconds > 0,
         )
+        self.jobs = Jobs(self.index)
+        self.collector = Collector(
+            self.index,
+            self.driver,
+            self.audit,
+            delay_seconds=settings.gc.delay_seconds,
+            window_seconds=settings.undo.window_seconds,
+            expire_uploads=self.uploads.expire,
+        )
+        self.retention = Retention(self.index, self.audit, keep_deleted=settings.undo.window_seconds > 0)
         self.scrub = Scrub(
             self.index,
             self.driver,
@@ -83,7 +98,9 @@ class Composition:
             self.quarantine,
             self.repositories,
             self.manifests,
+            self.collector,
             settings.undo.window_seconds,
+            settings.gc.every_seconds,
         )
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from registry.cli.commands import Commands, add_command, add_group
 from registry.cli.settings_flags import load_settings
 from registry.config import ConfigError, Settings
 from registry.config_sources import MASK, effective
-from registry.drivers import driver_class
+from registry.drivers import check_delay, driver_class
 from storage_drivers import StorageError
 
 
@@ -36,6 +36,7 @@ def check_storage(settings: Settings, *, ask: bool = False) -> None:
     async def try_it() -> None:
         driver = driver_class(settings.storage.driver).from_settings(settings.storage_settings())
         try:
+            check_delay(settings.gc.delay_seconds, driver)
             if ask:
                 await driver.check()
         except StorageError as error:

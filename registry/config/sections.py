@@ -178,7 +178,7 @@ class UploadSettings(Section):
 class BlobSettings(Section):
     """Blobs."""
 
-    lease_seconds: WholeSeconds = Field(
+    lease_seconds: Seconds = Field(
         86400, description="how long a blob that was shown, mounted or pushed is kept for a manifest to come"
     )
 
@@ -199,11 +199,36 @@ class DeletionSettings(Section):
     blobs: bool = Field(True, description="DELETE of a blob")
 
 
+class GcSettings(Section):
+    """Collection: freeing what nothing needs any more."""
+
+    every_seconds: float = Field(
+        3600, ge=0, allow_inf_nan=False, description="between two collections; 0: only when it is asked for"
+    )
+    delay_seconds: float = Field(
+        3600,
+        ge=0,
+        allow_inf_nan=False,
+        description="how long bytes that nothing needs any more stay for those who are reading them",
+    )
+
+
 class UndoSettings(Section):
     """What was deleted."""
 
     window_seconds: int = Field(
         604800, ge=0, description="how long what was deleted can be restored; 0: nothing can be"
+    )
+
+
+class RetentionSettings(Section):
+    """Deleting what no rule keeps."""
+
+    every_seconds: float = Field(
+        86400,
+        ge=0,
+        allow_inf_nan=False,
+        description="between two runs over all repositories that have rules; 0: only when it is asked for",
     )
 
 

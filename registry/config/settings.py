@@ -9,10 +9,12 @@ from registry.config.accounts import AuditSettings, AuthSettings, LdapSettings
 from registry.config.sections import (
     BlobSettings,
     DeletionSettings,
+    GcSettings,
     IndexSettings,
     ListSettings,
     LogSettings,
     ManifestSettings,
+    RetentionSettings,
     ScrubSettings,
     ServerSettings,
     StorageSettings,
@@ -34,7 +36,9 @@ class Settings(Section):
     blobs: BlobSettings = Field(default_factory=BlobSettings)
     manifests: ManifestSettings = Field(default_factory=ManifestSettings)
     deletion: DeletionSettings = Field(default_factory=DeletionSettings)
+    gc: GcSettings = Field(default_factory=GcSettings)
     undo: UndoSettings = Field(default_factory=UndoSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     scrub: ScrubSettings = Field(default_factory=ScrubSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
     log: LogSettings = Field(default_factory=LogSettings)

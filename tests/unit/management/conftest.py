@@ -17,6 +17,7 @@ from auth.limits import UNLIMITED, Limits
 from auth.patterns import RepositoryPattern
 from auth.principals import Kind, Principal
 from auth.roles import Role
+from registry.gc.collector import Collector
 from registry.index import Index, grants, principals, users
 from registry.management.assembly import management
 from registry.management.management import Management, Result
@@ -144,7 +145,12 @@ async def desk(index: Index) -> AsyncIterator[Desk]:
     )
     quarantine = Quarantine(index, driver, audit)
     repositories = Repositories(index, audit, deletion=True)
-    operations = management(index, audit, sign_in, keys, uploads, quarantine, repositories, manifests, 3600.0)
+    collector = Collector(
+        index, driver, audit, delay_seconds=0, window_seconds=3600, expire_uploads=uploads.expire
+    )
+    operations = management(
+        index, audit, sign_in, keys, uploads, quarantine, repositories, manifests, collector, 3600.0, 0
+    )
     joined = Desk(index, operations, manifests, uploads)
     joined.caller = BOSS
     yield joined
