@@ -44,6 +44,10 @@ class Journal:
         (value,) = self._possible.get(key, {None})
         return value
 
+    def certain(self) -> dict[Key, Value]:
+        """All that is not in doubt."""
+        return {key: next(iter(values)) for key, values in self._possible.items() if len(values) == 1}
+
     def verify(self, client: Client, sample: int | None = None) -> int:
         """Pull everything, or what changed since it was pulled last and `sample` other things.
 
