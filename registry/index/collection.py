@@ -34,7 +34,7 @@ from registry.index.tables import (
     repositories,
     repository_blobs,
 )
-from registry.index.upkeep_tables import removed_manifest_blobs
+from registry.index.upkeep_tables import index_copies, removed_manifest_blobs
 
 
 class Settled(NamedTuple):
@@ -159,6 +159,7 @@ KNOWN = Statement(
     union_all(
         select(blobs.c.location).where(blobs.c.location == bindparam("wanted")),
         select(discarded.c.location).where(discarded.c.location == bindparam("wanted")),
+        select(index_copies.c.location).where(index_copies.c.location == bindparam("wanted")),
     )
 )
 

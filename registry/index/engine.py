@@ -77,6 +77,23 @@ class Index:
         with translated_errors(), self._engine.connect() as connection, noticed_loss(connection):
             return query(connection)
 
+    async def snapshot(self, query: Callable[[Connection], Result]) -> Result:
+        """Run a query whose statements all see one state, that of its first. Writers go on meanwhile.
+
+        It may take long. SQLite's write-ahead log grows until it ends. Raises Unavailable.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._snapshot, query)
+
+    def _snapshot(self, query: Callable[[Connection], Result]) -> Result:
+        with (
+            translated_errors(),
+            self._engine.connect() as connection,
+            noticed_loss(connection),
+            unchanging(connection),
+        ):
+            return query(connection)
+
     async def write(self, change: Callable[[Connection], Result], *, durable: bool = True) -> Result:
         """Run a change as one transaction, which is on the disk when this returns.
 
@@ -139,6 +156,21 @@ class PooledWriter:
 
     def close(self) -> None:
         """Nothing: threads and connections belong to the index."""
+
+
+@contextmanager
+def unchanging(connection: Connection) -> Iterator[None]:
+    """A transaction that reads one state and changes nothing."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN DEFERRED")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql("ROLLBACK")
+    else:
+        connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with connection.begin():
+            yield
 
 
 @contextmanager

@@ -79,6 +79,18 @@ FINISH = Statement(
 
 RELEASE = Statement(update(jobs).where(*OURS).values(holder=None, held_until=bindparam("until")))
 
+POSTPONE = Statement(
+    lambda insert: insert(jobs).on_conflict_do_update(
+        index_elements=[jobs.c.name], set_={"held_until": insert(jobs).excluded.held_until}
+    )
+)
+
+LEAVE = Statement(
+    lambda insert: insert(jobs).on_conflict_do_update(
+        index_elements=[jobs.c.name], set_={"state": insert(jobs).excluded.state}
+    )
+)
+
 ALL = Statement(select(*JOB).order_by(jobs.c.name))
 GET = Statement(select(*JOB).where(jobs.c.name == bindparam("job")))
 
@@ -138,3 +150,13 @@ def job_row(row: Row) -> JobRow:
     values = JobRow(*row)
     report = None if values.report is None else json.loads(str(values.report))
     return values._replace(state=json.loads(str(values.state or "{}")), report=report)
+
+
+def postpone(connection: Connection, name: str, until: float) -> None:
+    """Have a job that nobody holds due not before then; whoever asks for it gets it."""
+    POSTPONE.run(connection, {"name": name, "fence": 0, "held_until": until})
+
+
+def leave(connection: Connection, name: str, state: Mapping[str, Any]) -> None:
+    """Leave something to do to whoever takes a job next."""
+    LEAVE.run(connection, {"name": name, "fence": 0, "held_until": 0.0, "state": json.dumps(dict(state))})

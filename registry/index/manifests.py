@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, delete, exists, select, update
 
-from registry.index import removed
+from registry.index import journal_notes, removed
 from registry.index.statements import Statement
 from registry.index.tables import (
     blobs,
@@ -190,6 +190,7 @@ def remove(
     `keep` is False it can be restored for a while."""
     if keep:
         removed.keep_manifest(connection, manifest_id, by, now)
+    journal_notes.removed_manifest(connection, manifest_id, by, now)
     EXAMINE_LINKS.run(connection, {"manifest_id": manifest_id, "time": now})
     REMOVE.run(connection, {"manifest_id": manifest_id})
 

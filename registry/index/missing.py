@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
 
+from registry.index import journal_notes
 from registry.index.key_rows import as_parameter, key_rows
 from registry.index.statements import Statement
 from registry.index.tables import blobs, manifest_blobs, manifests, repositories, repository_blobs
@@ -90,3 +91,4 @@ def hold_what_came(connection: Connection, links: Iterable[tuple[int, int]]) -> 
         edge = {"manifest_id": manifest_id, "repository_id": repository_id, "blob_id": blob_id}
         HOLD.run(connection, edge)
         FORGET.run(connection, {"manifest": manifest_id, "wanted": digest})
+        journal_notes.changed_manifest(connection, manifest_id)

@@ -15,7 +15,7 @@ from sqlalchemy import (
     update,
 )
 
-from registry.index import access, removed
+from registry.index import access, journal_notes, removed
 from registry.index import uploads as upload_rows
 from registry.index.ranges import beginning, page_by_name
 from registry.index.statements import Row, Statement
@@ -132,6 +132,7 @@ def configure(connection: Connection, id: int, values: Mapping[str, object]) -> 
     strange = stored.keys() - {"public", "description", "immutable_tags", "updated_at"}
     if strange or not stored:
         raise ValueError(f"a repository has no such settings: {sorted(strange)}")
+    stored["journaled"] = False
     changed = connection.execute(update(repositories).where(repositories.c.id == id).values(stored)).rowcount
     return access.changed(connection, changed)
 
@@ -163,6 +164,7 @@ def remove(connection: Connection, id: int, by: str | None, now: float, *, keep:
         return False
     if keep:
         removed.keep_repository(connection, id, by, now)
+    journal_notes.removed_repository(connection, id, by, now)
     held = select(repository_blobs.c.blob_id).where(repository_blobs.c.repository_id == id)
     connection.execute(update(blobs).where(blobs.c.id.in_(held)).values(examine_at=now))
     # Each of these is needed by the one behind it.

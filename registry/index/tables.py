@@ -61,6 +61,8 @@ repositories = Table(
     Column("description", Text, nullable=False, server_default=text("''")),
     Column("immutable_tags", Text, nullable=False, server_default="[]", comment="patterns, a JSON array"),
     Column("updated_at", Double, comment="when a setting was last changed"),
+    Column("journaled", Boolean, nullable=False, server_default=false(), comment="is in the storage, too"),
+    work_left("ix_repositories_journaled", "id", "NOT journaled"),
 )
 
 blobs = Table(

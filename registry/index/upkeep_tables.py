@@ -158,3 +158,27 @@ digests_in_use = Table(
     Index(None, "reporter", "reported_by"),
     comment="what a cluster runs, as it says",
 )
+
+index_copies = Table(
+    "index_copies",
+    metadata,
+    Column("location", Text, primary_key=True),
+    Column("kind", String(16), nullable=False, comment="journal or backup"),
+    Column("since", Double, nullable=False, comment="of the first batch that is in it"),
+    Column("until", Double, nullable=False, comment="of the last one"),
+    Column("size", BigInteger, nullable=False),
+    Column("lines", BigInteger, nullable=False),
+    Index(None, "kind", "until"),
+    comment="objects in the storage that are no blobs: they hold rows of the index",
+)
+
+removals_to_journal = Table(
+    "removals_to_journal",
+    metadata,
+    Column("id", Identity, primary_key=True),
+    Column("repository_uid", String(16), nullable=False),
+    Column("digest", text_by_byte(255), comment="of a manifest; null: the whole repository"),
+    Column("at", Double, nullable=False),
+    Column("by", String(255)),
+    comment="deletions that are not in the storage yet",
+)

@@ -20,6 +20,7 @@ def upgrade() -> None:
     _mark_what_to_look_at()
     _create_removed()
     _create_rules()
+    _create_journal()
     op.create_table(
         "jobs",
         sa.Column("name", sa.String(32), nullable=False),
@@ -64,7 +65,7 @@ def _mark_what_to_look_at() -> None:
     op.add_column(
         "manifests", sa.Column("missing_recorded", sa.Boolean, nullable=False, server_default=sa.false())
     )
-    for table in ("manifests", "tag_history"):
+    for table in ("repositories", "manifests", "tag_history"):
         op.add_column(
             table,
             sa.Column(
@@ -83,6 +84,7 @@ def _mark_what_to_look_at() -> None:
     _index_where("blobs", "quarantined_at", "quarantined_at", "quarantined_at IS NOT NULL")
     _index_where("repository_blobs", "examine_at", "examine_at", "examine_at IS NOT NULL")
     _index_where("manifests", "missing_recorded", "id", "NOT missing_recorded")
+    _index_where("repositories", "journaled", "id", "NOT journaled")
     _index_where("manifests", "journaled", "id", "NOT journaled")
     _index_where("tag_history", "journaled", "id", "NOT journaled")
     op.create_table(
@@ -224,6 +226,31 @@ def _create_rules() -> None:
     )
     op.create_index("ix_digests_in_use_until", "digests_in_use", ["until"])
     op.create_index("ix_digests_in_use_reporter_reported_by", "digests_in_use", ["reporter", "reported_by"])
+
+
+def _create_journal() -> None:
+    op.create_table(
+        "index_copies",
+        sa.Column("location", sa.Text, nullable=False),
+        sa.Column("kind", sa.String(16), nullable=False, comment="journal or backup"),
+        sa.Column("since", sa.Double, nullable=False, comment="of the first batch that is in it"),
+        sa.Column("until", sa.Double, nullable=False, comment="of the last one"),
+        sa.Column("size", sa.BigInteger, nullable=False),
+        sa.Column("lines", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("location", name="pk_index_copies"),
+        comment="objects in the storage that are no blobs: they hold rows of the index",
+    )
+    op.create_index("ix_index_copies_kind_until", "index_copies", ["kind", "until"])
+    op.create_table(
+        "removals_to_journal",
+        sa.Column("id", Identity, nullable=False),
+        sa.Column("repository_uid", sa.String(16), nullable=False),
+        sa.Column("digest", by_byte(255), comment="of a manifest; null: the whole repository"),
+        sa.Column("at", sa.Double, nullable=False),
+        sa.Column("by", sa.String(255)),
+        sa.PrimaryKeyConstraint("id", name="pk_removals_to_journal"),
+        comment="deletions that are not in the storage yet",
+    )
 
 
 def _index_where(table: str, name: str, column: str, condition: str) -> None:
