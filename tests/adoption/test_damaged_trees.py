@@ -2,13 +2,17 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from registry.index import Connection, adoption
+from registry.index.blobs import BlobRow
 from storage_drivers.failpoints import VARIABLE
 from tests.adoption.conftest import Adopt
 from tests.adoption.old_registry import Tree, write
@@ -213,3 +217,65 @@ def test_docker_manifests_come_with_their_type(adopt: Adopt, run: CommandLine, t
 
     [tag] = run.done("tag", "list", NAME, "--json").document["tags"]
     assert tag["media_type"] == DOCKER_MANIFEST
+
+
+def test_a_blob_that_is_collected_meanwhile_is_looked_for_again(
+    adopt: Adopt, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = make_image()
+    tree.write_image(NAME, image)
+    adopt()
+    tree.write_image("team/other", image)
+    hold, is_here, lost = adoption.hold, adoption.is_here, set[str]()
+
+    def lose_one(connection: Connection, digest: str, until: float) -> BlobRow | None:
+        if digest == image.config.digest and not lost:
+            lost.add(digest)
+            return None
+        return hold(connection, digest, until)
+
+    monkeypatch.setattr(adoption, "hold", lose_one)
+    monkeypatch.setattr(
+        adoption, "is_here", lambda connection, digest: digest not in lost and is_here(connection, digest)
+    )
+
+    report = adopt()
+
+    assert (report["manifests_added"], report["problems"]) == (1, [])
+    assert report["bytes_read"] == len(image.config.data), "that one only"
+
+
+def test_what_was_deleted_here_stays_deleted(adopt: Adopt, run: CommandLine, tree: Tree) -> None:
+    image = make_image()
+    tree.write_image(NAME, image, "latest")
+    adopt()
+    run.done("repository", "remove", NAME, "--yes")
+
+    report = adopt()
+
+    assert (report["deleted_here"], report["newer_here"]) == (1, 1)
+    assert (report["manifests_added"], report["tags_added"], report["problems"]) == (0, 0, [])
+    assert run.done("repository", "list", "--json").document["repositories"] == []
+
+
+def test_what_was_deleted_here_and_collected_is_gone(
+    adopt: Adopt, run: CommandLine, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENTREPOT_UNDO__WINDOW_SECONDS", "0")
+    image = make_image()
+    tree.write_image(NAME, image, "latest")
+    adopt()
+    run.done("repository", "remove", NAME, "--yes")
+    with closing(sqlite3.connect(Path(run.where[1]) / "index.sqlite")) as index, index:
+        index.execute("UPDATE blobs SET lease_until = 0")
+
+    run.done("gc", "run")
+    soon = reasons(adopt())[f"{NAME}@{image.digest}"]
+    monkeypatch.setenv("ENTREPOT_GC__DELAY_SECONDS", "0")
+    run.done("gc", "run")
+    later = reasons(adopt())[f"{NAME}@{image.digest}"]
+
+    assert soon.count("it was deleted here, and its bytes are about to go") == 3
+    assert later.count("its bytes are not there") == 3
+    assert not tree.blob(image.config.digest).exists()
+    assert tree.blob(image.digest).exists(), "manifests were never adopted as blobs"

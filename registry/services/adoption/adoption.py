@@ -71,7 +71,8 @@ class Adoption:
             self._index, self._source, verifier, self._terms, name, tree, actor, report, counted, dry=dry
         )
         await manifests.run()
-        tags = TagAdoption(self._index, self._source, name, tree, manifests.known, actor, report, dry=dry)
+        known, deleted = manifests.known, manifests.deleted
+        tags = TagAdoption(self._index, self._source, name, tree, known, deleted, actor, report, dry=dry)
         await tags.run()
         report.repositories += 1
         after = (report.manifests_added, report.tags_added, report.tags_moved)

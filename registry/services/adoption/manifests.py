@@ -87,6 +87,8 @@ class ManifestAdoption:
         self._dry = dry
         self.known: set[str] = set()
         """Those that are here, at the end; in a dry run with those that would be."""
+        self.deleted: set[str] = set()
+        """Those that were deleted here later than they came to the old registry."""
 
     async def run(self) -> None:
         """Those that an index lists come before it. Raises StorageError, and what the index raises."""
@@ -97,6 +99,7 @@ class ManifestAdoption:
             if digest in self.known:
                 self._report.manifests_known += 1
             elif deleted.get(digest, at) > at:
+                self.deleted.add(digest)
                 self._report.deleted_here += 1
             else:
                 coming.append(digest)

@@ -37,7 +37,8 @@ LEFT_OUT = {
 
 
 class TagAdoption:
-    """Points tags as the tree has them; `known` are the manifests that they can point to."""
+    """Points tags as the tree has them; `known` are the manifests that they can point to, and `deleted` those
+    that were deleted here."""
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class TagAdoption:
         name: RepositoryName,
         tree: Tree,
         known: Collection[str],
+        deleted: Collection[str],
         actor: Actor,
         report: Report,
         *,
@@ -56,6 +58,7 @@ class TagAdoption:
         self._name = name
         self._tree = tree
         self._known = known
+        self._deleted = deleted
         self._actor = actor
         self._report = report
         self._dry = dry
@@ -102,7 +105,7 @@ class TagAdoption:
         if repository_id is not None and adoption.changed_after(connection, repository_id, name, at):
             return Outcome.NEWER_HERE
         if target not in self._known:
-            return Outcome.NO_MANIFEST
+            return Outcome.NEWER_HERE if target in self._deleted else Outcome.NO_MANIFEST
         if current is None:
             return Outcome.ADDED
         return Outcome.IMMUTABLE if name in fixed else Outcome.MOVED
