@@ -220,8 +220,8 @@ def code_of(error: Exception) -> str:
 def forget_locals(error: BaseException) -> None:
     """Empty the frames that an error, and those behind it, came through.
 
-    They hold what was sent, parts of many MiB. Errors of boto3 refer to themselves through such frames, and all
-    that would stay until Python's collector comes by.
+    They hold what was sent, parts of many MiB. Errors of boto3 refer to themselves through such frames, and
+    all that would stay until Python's collector comes by.
     """
     left: list[object] = [error]
     known: set[int] = set()
