@@ -1,9 +1,9 @@
 """Manifests: their exact bytes, and the edges to what they need."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, select, update
 
 from registry.index import journal_notes, removed
 from registry.index.statements import Statement
@@ -61,18 +61,31 @@ SIZES_OF_MANIFESTS = (
     select(manifests.c.digest, manifests.c.size)
     .where(manifests.c.repository_id == bindparam("repository_id"))
     .where(manifests.c.digest.in_(bindparam("digests", expanding=True)))
+    .order_by(manifests.c.id)
+    .with_for_update(read=True, key_share=True)
 )
+
+
+def newer(insert: Any, name: str) -> ColumnElement[Any]:
+    """A column of what comes, if it was pushed later than what is there."""
+    coming = insert.excluded
+    return case((coming.pushed_at > manifests.c.pushed_at, coming[name]), else_=manifests.c[name])
+
 
 # The same bytes may come again with another media type: the newest holds. Bytes that were damaged are healed.
 RECORD = Statement(
     lambda insert: (
         insert(manifests)
+        .values(missing_recorded=True)
         .on_conflict_do_update(
             index_elements=[manifests.c.repository_id, manifests.c.digest],
             set_={
+                "missing_recorded": True,
                 "media_type": insert(manifests).excluded.media_type,
                 "size": insert(manifests).excluded.size,
                 "body": insert(manifests).excluded.body,
+                "pushed_at": newer(insert(manifests), "pushed_at"),
+                "pushed_by": newer(insert(manifests), "pushed_by"),
             },
         )
         .returning(manifests.c.id)
@@ -162,7 +175,8 @@ def in_batches(values: Sequence[Value], size: int = 1000) -> Iterable[Sequence[V
 
 
 def record(connection: Connection, values: Mapping[str, object]) -> int:
-    """Enter a manifest, given the columns' values, unless it is there already; its id."""
+    """Enter a manifest, given the columns' values, unless it is there already; its id. What it cites is to be
+    entered, too: see `record_edges` and `registry.index.missing`."""
     return int(RECORD.scalar(connection, values))
 
 
