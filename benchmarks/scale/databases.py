@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, event, text
 
 from registry.index.engine import postgresql_engine, sqlite_engine
 
@@ -22,7 +22,6 @@ LITERAL = re.compile(r"'[^']*'(::[a-z]+( precision)?(\[\])?)?|(?<=[ (])[0-9]+(?=
 class Plan(NamedTuple):
     """What a statement does: lines for readers, and PostgreSQL's tree of nodes for programs."""
 
-    statement: str
     lines: tuple[str, ...]
     tree: dict[str, Any] | None = None
 
@@ -82,7 +81,7 @@ class Sqlite(Database):
             driver.set_trace_callback(None)
         for statement in filter(EXPLAINED.match, seen):
             rows = driver.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-            plans.append(Plan(statement, tuple(indented(rows))))
+            plans.append(Plan(tuple(indented(rows))))
 
     @contextmanager
     def counting(self, connection: Connection) -> Iterator[list[int]]:
@@ -123,7 +122,13 @@ class Postgresql(Database):
     _begin = "BEGIN"
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, postgresql_engine(url, 2))
+        engine = postgresql_engine(url, 2)
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: object) -> None:
+            connection.prepare_threshold = 0  # at once, as what a server runs is prepared after a while
+
+        super().__init__(url, engine)
 
     @contextmanager
     def explaining(self, connection: Connection, plans: list[Plan]) -> Iterator[None]:
@@ -139,7 +144,7 @@ class Postgresql(Database):
                         LITERAL.sub("?", row[0])
                         for row in self._plan("EXPLAIN (COSTS OFF) ", query, *arguments)
                     ]
-                    plans.append(Plan(query, tuple(lines), tree))
+                    plans.append(Plan(tuple(lines), tree))
                 return super().execute(query, *arguments, **options)
 
             def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
@@ -159,14 +164,17 @@ class Postgresql(Database):
 
     @contextmanager
     def counting(self, connection: Connection) -> Iterator[list[int]]:
-        """Rows that were read from tables, those behind foreign keys included."""
+        """Rows that were read from tables, whole or by an index, those for foreign keys included."""
         before = self._rows_read(connection)
         count = [0]
         yield count
         count[0] = self._rows_read(connection) - before
 
     def _rows_read(self, connection: Connection) -> int:
-        query = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
+        query = (
+            "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables) + "
+            "(SELECT sum(pg_stat_get_xact_tuples_returned(indexrelid)) FROM pg_stat_user_indexes)"
+        )
         return int(connection.execute(text(query)).scalar_one())
 
     def bytes_of_tables(self) -> dict[str, tuple[int, int]]:
@@ -180,7 +188,3 @@ def nodes(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield tree
     for child in tree.get("Plans", ()):
         yield from nodes(child)
-
-
-def database(url: str) -> Database:
-    return Sqlite(url) if url.startswith("sqlite") else Postgresql(url)

@@ -43,7 +43,7 @@ def costs(measured: Sequence[Measured], queries: Sequence[Query]) -> str:
         for database in databases:
             own = [one for one in measured if one.database == database]
             cells += [_cost(one.costs[query.label]) for one in own]
-            cells.append(_factor(own[0].work[query.label], own[-1].work[query.label]))
+            cells.append(f"{own[0].work[query.label]:,} → {own[-1].work[query.label]:,}")
         lines.append(_line(cells))
     growing = [f"- *{query.label}*: {query.grows}." for query in queries if query.grows]
     return "\n".join([_circumstances(), "", *lines, "", "What grows, and with what:", "", *growing])
@@ -150,10 +150,6 @@ def _cost(cost: Cost) -> str:
 
 def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:.3g}" if seconds < 0.1 else f"{seconds * 1e3:,.0f}"
-
-
-def _factor(small: int, large: int) -> str:
-    return f"{small:,} → {large:,}"
 
 
 def _line(cells: Iterable[str]) -> str:

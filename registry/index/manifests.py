@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, select, update
 
 from registry.index import journal_notes, removed
 from registry.index.statements import Statement
@@ -46,14 +46,18 @@ FIND_BY_TAG = Statement(
 
 BODY = Statement(select(manifests.c.body).where(manifests.c.id == bindparam("manifest_id")))
 
-# Not by a join: SQLite would begin with all links of the repository, which may be a hundred thousand.
+# Not by a join, nor by EXISTS, of which PostgreSQL makes one: either database may begin with all links of the
+# repository, which are a hundred thousand in a huge one. PostgreSQL plans for one of middle size.
 SIZES_OF_BLOBS = select(blobs.c.digest, blobs.c.id, blobs.c.size).where(
     blobs.c.digest.in_(bindparam("digests", expanding=True)),
     blobs.c.quarantined_at.is_(None),
-    exists().where(
+    select(repository_blobs.c.blob_id)
+    .where(
         repository_blobs.c.repository_id == bindparam("repository_id"),
         repository_blobs.c.blob_id == blobs.c.id,
-    ),
+    )
+    .scalar_subquery()
+    .is_not(None),
 )
 
 # Locked against deletion only: an index that is pushed keeps what it lists until it is there itself.
