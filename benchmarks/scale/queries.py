@@ -238,5 +238,6 @@ MANAGING = (
 def all_queries() -> Sequence[Query]:
     """In the order of the page."""
     from benchmarks.scale.changes import CHANGES
+    from benchmarks.scale.collecting import COLLECTION
 
-    return (*PULLS, *LISTS, *RIGHTS, *CHANGES, *MANAGING)
+    return (*PULLS, *LISTS, *RIGHTS, *CHANGES, *COLLECTION, *MANAGING)

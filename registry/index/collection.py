@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from registry.index import missing
-from registry.index.key_rows import as_parameter, key_rows
+from registry.index.key_rows import as_parameter, is_one_of, key_rows
 from registry.index.statements import Statement
 from registry.index.tables import (
     blobs,
@@ -61,7 +61,7 @@ NOW = bindparam("now", type_=Double)
 LIMIT = bindparam("limit", type_=Integer)
 LINK = (repository_blobs.c.repository_id, repository_blobs.c.blob_id)
 LINKS = tuple_(*LINK).in_(key_rows("links", 2))
-BLOBS = blobs.c.id.in_(key_rows("ids", 1))
+BLOBS = is_one_of(blobs.c.id, "ids")
 
 # Both rows, in one step and without waiting: a push locks the blob first and the link behind it.
 LINKS_DUE = Statement(
@@ -177,19 +177,19 @@ def settle_links(connection: Connection, due: float, now: float, limit: int) -> 
     left = found - needed
     leased = set(POSTPONE_LINKS.all(connection, {"links": as_parameter(left), "now": now}))
     taken = TAKE_LINKS.all(connection, {"links": as_parameter(left - leased)})
-    MARK_BLOBS.run(connection, {"ids": as_parameter(taken), "mark": due})
+    MARK_BLOBS.run(connection, {"ids": as_parameter(id for (id,) in taken), "mark": due})
     return Settled(len(found), len(needed), len(leased), len(taken))
 
 
 def settle_blobs(connection: Connection, due: float, now: float, limit: int) -> Settled:
     """Look at up to `limit` blobs that were to be examined by `due`: take those that no repository may read
     and no deleted manifest needs, and discard their bytes. Nothing examined: as for links."""
-    found = set(BLOBS_DUE.all(connection, {"due": due, "limit": limit}))
+    found = {id for (id,) in BLOBS_DUE.all(connection, {"due": due, "limit": limit})}
     if not found:
         return Settled()
-    needed = set(KEEP_BLOBS.all(connection, {"ids": as_parameter(found)}))
+    needed = {id for (id,) in KEEP_BLOBS.all(connection, {"ids": as_parameter(found)})}
     left = found - needed
-    leased = set(POSTPONE_BLOBS.all(connection, {"ids": as_parameter(left), "now": now}))
+    leased = {id for (id,) in POSTPONE_BLOBS.all(connection, {"ids": as_parameter(left), "now": now})}
     taken = TAKE_BLOBS.all(connection, {"ids": as_parameter(left - leased)})
     rows = [{"location": location, "size": size, "since": now} for location, size in taken]
     DISCARD.run_each(connection, rows)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, select, text, tuple_, update
 
 from registry.index import journal_notes
 from registry.index.key_rows import as_parameter, key_rows
@@ -39,7 +39,7 @@ INCOMPLETE = Statement(
         manifests.c.body,
     )
     .join(repositories, repositories.c.id == manifests.c.repository_id)
-    .where(~manifests.c.missing_recorded)
+    .where(text("NOT manifests.missing_recorded"))  # as the index has it: SQLite compares the words
     .order_by(manifests.c.id)
     .limit(bindparam("limit"))
 )
