@@ -24,7 +24,7 @@ from registry.api.tokens import TokenRoutes
 from registry.api.uploads import UploadRoutes
 from registry.composition import Composition
 from registry.config import Settings
-from registry.gc import collector, retention, scrub
+from registry.gc import collector, journal, retention, scrub
 from registry.gc.schedule import Schedule, Scheduled
 from registry.services.health import Health
 from registry.services.history import History
@@ -123,6 +123,7 @@ class Registry:
                 Scheduled(collector.JOB, settings.gc.every_seconds, services.collector.run),
                 Scheduled(retention.JOB, settings.retention.every_seconds, services.retention.run),
                 Scheduled(scrub.JOB, settings.scrub.every_seconds, services.scrub.run),
+                Scheduled(journal.JOB, settings.journal.every_seconds, services.journal.run),
             ],
         )
         self._tasks = [

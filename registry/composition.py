@@ -10,6 +10,7 @@ from registry.config import Settings
 from registry.drivers import check_delay, driver_class
 from registry.gc.collector import Collector
 from registry.gc.jobs import Jobs
+from registry.gc.journal import Journal
 from registry.gc.retention import Retention
 from registry.gc.scrub import Scrub
 from registry.index import open_index
@@ -82,6 +83,7 @@ class Composition:
             expire_uploads=self.uploads.expire,
         )
         self.retention = Retention(self.index, self.audit, keep_deleted=settings.undo.window_seconds > 0)
+        self.journal = Journal(self.index, self.driver)
         self.scrub = Scrub(
             self.index,
             self.driver,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from registry.cli import (
     adopt,
     audit,
+    backup,
     collection,
     configuration,
     grants,
@@ -55,6 +56,7 @@ GROUPS = (
     why,
     adopt,
     scrub,
+    backup,
     keys,
     audit,
     version,

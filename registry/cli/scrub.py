@@ -1,6 +1,7 @@
 """`entrepot scrub`: read all that is stored, and find what is wrong with it."""
 
 import argparse
+import asyncio
 import json
 
 from registry.cli.client.arguments import size
@@ -11,6 +12,7 @@ from registry.cli.client.tables import size as sized
 from registry.cli.commands import Commands, UsageError, add_command
 from registry.cli.serving import open_audit_file, prepare_index
 from registry.cli.settings_flags import load_settings
+from registry.config import Settings
 from registry.management.units import parse_size
 
 COLUMNS = (
@@ -30,6 +32,11 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
     help = "read and hash all that is stored; take out of service what is wrong"
     parser = add_command(commands, "scrub", _scrub, help, connection_parent())
     asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="rebuild an index that is empty, or was restored, from what is stored",
+    )
     asked.add_argument(
         "--status", action="store_true", help="only tell how far it is, and what it found last"
     )
@@ -68,6 +75,8 @@ def _scrub(parsed: argparse.Namespace) -> int:
     settings = load_settings(parsed).settings
     prepare_index(settings)
     open_audit_file(settings)
+    if parsed.rebuild:
+        return _rebuild(settings, parsed)
     rate = None if parsed.bytes_per_second is None else parse_size(parsed.bytes_per_second)
     report = scrub(
         settings,
@@ -77,6 +86,14 @@ def _scrub(parsed: argparse.Namespace) -> int:
         discard_unknown=parsed.discard_unknown,
     )
     print(json.dumps(report, indent=2) if parsed.json else "\n".join(report_lines(report)))
+    return 0 if report["all_right"] else 1
+
+
+def _rebuild(settings: Settings, parsed: argparse.Namespace) -> int:
+    from registry.cli.rebuilding import rebuild, rebuilt_lines
+
+    report = asyncio.run(rebuild(settings))
+    print(json.dumps(report, indent=2) if parsed.json else "\n".join(rebuilt_lines(report)))
     return 0 if report["all_right"] else 1
 
 

@@ -12,8 +12,13 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
 
 
 def _version(_parsed: argparse.Namespace) -> int:
-    try:
-        print(f"entrepot {version('entrepot')}")
-    except PackageNotFoundError:
-        print("entrepot, from a checkout that is not installed")
+    print(f"entrepot {product_version()}")
     return 0
+
+
+def product_version() -> str:
+    """What is installed."""
+    try:
+        return version("entrepot")
+    except PackageNotFoundError:
+        return "from a checkout that is not installed"

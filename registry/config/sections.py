@@ -243,6 +243,17 @@ class ScrubSettings(Section):
     )
 
 
+class JournalSettings(Section):
+    """What exists in the index alone, written to the storage as well."""
+
+    every_seconds: float = Field(
+        60,
+        ge=0,
+        allow_inf_nan=False,
+        description="between two objects with what came meanwhile; 0: nothing is written",
+    )
+
+
 class ListSettings(Section):
     """Pages of tags and of the catalog."""
 

@@ -11,6 +11,7 @@ from registry.config.sections import (
     DeletionSettings,
     GcSettings,
     IndexSettings,
+    JournalSettings,
     ListSettings,
     LogSettings,
     ManifestSettings,
@@ -40,6 +41,7 @@ class Settings(Section):
     undo: UndoSettings = Field(default_factory=UndoSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     scrub: ScrubSettings = Field(default_factory=ScrubSettings)
+    journal: JournalSettings = Field(default_factory=JournalSettings)
     lists: ListSettings = Field(default_factory=ListSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)

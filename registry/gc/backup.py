@@ -8,12 +8,14 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from registry.gc.archive import Archive, ArchiveWriter, BadArchive, verify
 from registry.gc.rebuild_gate import open_gate
 from registry.index import Connection, Index, whole
 from registry.oci.errors import Conflict
+
+Result = TypeVar("Result")
 
 KIND = "backup"
 
@@ -69,8 +71,14 @@ def _write(
     return Taken(now, done)
 
 
-async def restore(index: Index, file: IO[bytes], watch: Watch = lambda _rows: None) -> Taken:
-    """Enter a backup into an index that has its form and nothing in it, all or nothing.
+async def restore(
+    index: Index,
+    file: IO[bytes],
+    watch: Watch,
+    also: Callable[[Connection, Taken], Result],
+) -> Result:
+    """Enter a backup into an index that has its form and nothing in it, all or nothing. Answers what `also`
+    does, which is done in the same transaction.
 
     Raises BadArchive, Conflict for an index that is not empty or has another form, Unavailable and
     StorageFull.
@@ -83,7 +91,11 @@ async def restore(index: Index, file: IO[bytes], watch: Watch = lambda _rows: No
             f"{beginning.get('version')} made, and this version has the form {revision}: restore it with "
             "that version, and let this one migrate it then"
         )
-    return await index.write(partial(_restore, file=file, watch=watch))
+
+    def change(connection: Connection) -> Result:
+        return also(connection, _restore(connection, file, watch))
+
+    return await index.write(change)
 
 
 def _restore(connection: Connection, file: IO[bytes], watch: Watch) -> Taken:

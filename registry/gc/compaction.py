@@ -26,6 +26,7 @@ MERGED = declare("journal.merged.stored")
 ENTERED = declare("journal.merged.noted")
 
 MOST_OBJECTS = 24
+FEWEST_MERGED = 12
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +81,10 @@ class Compaction:
 
 
 def to_merge(rows: Sequence[CopyRow]) -> Sequence[CopyRow]:
-    """Of all objects, the oldest first, those to be merged: neighbours, half of them at least."""
+    """Of all objects, the oldest first, those to be merged: neighbours."""
     count = size = 0
     for row in reversed(rows):
-        if count >= MOST_OBJECTS // 2 and row.size > size:
+        if count >= FEWEST_MERGED and row.size > size:
             break
         count, size = count + 1, size + row.size
     return rows[len(rows) - count :]

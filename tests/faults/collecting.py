@@ -17,6 +17,7 @@ from tests.support.server import ROOT
 ENVIRONMENT = {
     "ENTREPOT_GC__EVERY_SECONDS": "0",
     "ENTREPOT_GC__DELAY_SECONDS": "0",
+    "ENTREPOT_JOURNAL__EVERY_SECONDS": "0",
     "ENTREPOT_BLOBS__LEASE_SECONDS": "0.01",
 }
 """Nothing is collected unless it is asked for; then it is as if all leases were over."""

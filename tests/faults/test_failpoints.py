@@ -1,5 +1,6 @@
 """The real process dies by SIGKILL at every failpoint of pushes and deletions: nothing acknowledged is lost,
-and whoever was interrupted goes on. Those of collections: test_collection_deaths.py."""
+and whoever was interrupted goes on. Those of collections: test_collection_deaths.py; those of the journal:
+test_journal_deaths.py."""
 
 import copy
 import http.client
@@ -22,7 +23,7 @@ from tests.faults.journal import audit
 from tests.faults.pusher import Pusher, Session, image_of
 from tests.support.server import RunningRegistry, free_port, start_registry
 
-PLACES = [place for place in failpoints.declared() if not place.startswith("gc.")]
+PLACES = [place for place in failpoints.declared() if not place.startswith(("gc.", "journal."))]
 assert registry.app, storage_drivers.filesystem  # imported for what they declare: all that serves here
 
 DIED = (OSError, http.client.HTTPException)
@@ -47,6 +48,7 @@ def settings(failpoint: str) -> dict[str, str]:
         failpoints.VARIABLE: failpoint,
         "ENTREPOT_UPLOADS__LEASE_SECONDS": "1",
         "ENTREPOT_GC__EVERY_SECONDS": "0",
+        "ENTREPOT_JOURNAL__EVERY_SECONDS": "0",
     }
 
 
