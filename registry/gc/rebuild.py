@@ -19,6 +19,7 @@ from registry.gc.archive import Archive, BadArchive, verify
 from registry.gc.copies import FIRST_BYTES, beginning_of, fetch, scratch
 from registry.gc.jobs import Job
 from registry.gc.rebuild_gate import check_gate, postpone_others
+from registry.gc.rebuild_lacking import Lacking
 from registry.gc.replay import Replay, after
 from registry.index import Connection, Index, index_copies, journal, rebuilding, scrub
 from registry.index.index_copies import CopyRow
@@ -227,7 +228,9 @@ class Rebuild:
             await asyncio.to_thread(verify, file, journal.KIND)
             archive = Archive(file, journal.KIND)
             lines = after(archive, done)
+            lacking = Lacking(self._index, self._driver, KEPT_SECONDS)
             while some := await asyncio.to_thread(lambda: list(islice(lines, LINES_AT_ONCE))):
+                told.blobs += await lacking.find(job, some)
                 counts: Counter[str] = await job.write(partial(replay.apply, lines=some))
                 told.manifests += counts["manifests"]
                 told.removals += counts["removals"]

@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Double, bindparam, delete, func, insert, select, union_all, update
+from sqlalchemy import Connection, Double, bindparam, delete, exists, func, insert, select, union_all, update
 
 from registry.index import access, manifests, repositories
 from registry.index import blobs as blob_rows
+from registry.index.adoption import IS_DISCARDED
 from registry.index.blobs import BLOB, DISCARD, EXAMINE, BlobRow
 from registry.index.manifests import in_batches
 from registry.index.statements import Statement
-from registry.index.tables import blobs, tag_history, tags
+from registry.index.tables import blobs, repository_blobs, tag_history, tags
 from registry.index.tables import manifests as manifest_rows
 from registry.index.tables import repositories as repository_rows
 from registry.index.upkeep_tables import removals_to_journal
@@ -31,6 +32,16 @@ REPLACE = Statement(
     .where(blobs.c.id == bindparam("wanted"))
     .values(location=bindparam("healthy"), size=bindparam("true_size"), quarantined_at=None)
 )
+
+UNLINKED = Statement(
+    select(*BLOB).where(
+        blobs.c.size == bindparam("wanted_size"),
+        blobs.c.examine_at.is_not(None),
+        ~exists().where(repository_blobs.c.blob_id == blobs.c.id),
+    )
+)
+
+RENAME = Statement(update(blobs).where(blobs.c.id == bindparam("wanted")).values(digest=bindparam("other")))
 
 IDS = select(blobs.c.digest, blobs.c.id).where(
     blobs.c.digest.in_(bindparam("digests", expanding=True)), blobs.c.quarantined_at.is_(None)
@@ -97,6 +108,21 @@ def enter_blob(
         return False
     EXAMINE.run(connection, {"wanted": row.id, "time": until})
     return True
+
+
+def unlinked_blobs(connection: Connection, size: int) -> Sequence[BlobRow]:
+    """The blobs of so many bytes that no repository has."""
+    return [BlobRow(*row) for row in UNLINKED.all(connection, {"wanted_size": size})]
+
+
+def rename_blob(connection: Connection, blob_id: int, digest: str) -> None:
+    """Have a blob that no repository has under another digest of the same bytes."""
+    RENAME.run(connection, {"wanted": blob_id, "other": digest})
+
+
+def is_discarded(connection: Connection, location: str) -> bool:
+    """Whether an object is about to be deleted."""
+    return IS_DISCARDED.scalar(connection, {"location": location}) is not None
 
 
 def blob_ids(connection: Connection, digests: Iterable[str]) -> dict[str, int]:
