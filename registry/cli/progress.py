@@ -1,6 +1,7 @@
-"""A line that tells how far something is, for people at a terminal. Programs get nothing of it."""
+"""Lines that tell how far something is, for people at a terminal. Programs get nothing of it."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,15 +11,24 @@ BAR = 24
 
 
 @asynccontextmanager
-async def progress(line: Callable[[], str]) -> AsyncIterator[None]:
-    """Show what `line` says, again and again, as long as the block runs."""
+async def progress(said: Callable[[], str]) -> AsyncIterator[None]:
+    """Show what `said` says, one line or several, again and again, as long as the block runs."""
     if not sys.stderr.isatty():
         yield
         return
+    shown = 0
+
+    def clear() -> str:
+        return "\r\x1b[K" + "\x1b[A\x1b[K" * (shown - 1)
 
     async def show() -> None:
+        nonlocal shown
         while True:
-            print(f"\r\x1b[K{line()}", end="", file=sys.stderr, flush=True)
+            size = shutil.get_terminal_size()
+            # A line that wraps, or one above the screen, could not be cleared again.
+            lines = [line[: size.columns - 1] for line in said().split("\n")][: size.lines - 1]
+            print(clear() + "\n".join(lines), end="", file=sys.stderr, flush=True)
+            shown = len(lines)
             await asyncio.sleep(EVERY_SECONDS)
 
     showing = asyncio.create_task(show())
@@ -28,7 +38,7 @@ async def progress(line: Callable[[], str]) -> AsyncIterator[None]:
         showing.cancel()
         with suppress(asyncio.CancelledError):
             await showing
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        print(clear(), end="", file=sys.stderr, flush=True)
 
 
 def bar(done: int, of: int) -> str:
