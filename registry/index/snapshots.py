@@ -15,6 +15,10 @@ from psycopg.pq.abc import PGconn, PGresult
 Snapshot = tuple[bytes | None, bytes | None]
 """The snapshot, and since when the server runs: another one, after a failover, may count alike."""
 
+ANSWER_SECONDS = 10.0
+"""How long an answer is waited for. It takes far less than a millisecond; without a bound, one connection
+that went silent behind a proxy, which acknowledges whatever is sent, would hold up all who ask."""
+
 QUESTION = b"SELECT pg_current_snapshot(), pg_postmaster_start_time()"
 
 
@@ -71,7 +75,10 @@ class Snapshots:
 
 
 async def _answer(server: PGconn) -> PGresult:
-    """Send the question, and wait for the answer in the event loop. Raises psycopg.OperationalError."""
+    """Send the question, and wait for the answer in the event loop.
+
+    Raises psycopg.OperationalError, also when no answer comes.
+    """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[PGresult] = loop.create_future()
     results: list[PGresult] = []
@@ -95,7 +102,10 @@ async def _answer(server: PGconn) -> PGresult:
     descriptor = server.socket
     loop.add_reader(descriptor, receive)
     try:
-        result = await ended
+        async with asyncio.timeout(ANSWER_SECONDS):
+            result = await ended
+    except TimeoutError as error:
+        raise psycopg.OperationalError(f"no answer came for {ANSWER_SECONDS} seconds") from error
     finally:
         loop.remove_reader(descriptor)
     if result.status != ExecStatus.TUPLES_OK:

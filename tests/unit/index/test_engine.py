@@ -1,6 +1,8 @@
 """Reads and changes: all or nothing, tried again where the database asks for it, its errors translated."""
 
 import asyncio
+import os
+import signal
 import sqlite3
 import threading
 import time
@@ -14,7 +16,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
 
-from registry.index import Connection, Index, open_index, repositories
+from registry.index import Connection, Index, open_index, repositories, snapshots
 from registry.index.engine import ATTEMPTS, translate
 from registry.index.statements import Statement
 from registry.oci.errors import StorageFull, Unavailable
@@ -143,6 +145,29 @@ async def test_a_generation_is_told_although_the_server_ended_the_connection(
     )
 
     assert await is_steady(index)
+
+
+@POSTGRES_ONLY
+async def test_a_generation_is_told_although_the_connection_went_silent(
+    index: Index, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is stopped: it acknowledges what it gets, and never answers."""
+    monkeypatch.setattr(snapshots, "ANSWER_SECONDS", 0.2)
+    await index.generation()
+    with psycopg.connect(postgres_server.url("postgres")) as connection:
+        asked = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_current_snapshot%' AND pid <> "
+        silent = [pid for (pid,) in connection.execute(asked + "pg_backend_pid()")]
+    assert silent
+    for pid in silent:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        answers = await asyncio.wait_for(asyncio.gather(*(index.generation() for _ in range(3))), 20)
+        assert await is_steady(index)
+    finally:
+        for pid in silent:
+            os.kill(pid, signal.SIGCONT)
+
+    assert all(answers)
 
 
 @SQLITE_ONLY
