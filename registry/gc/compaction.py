@@ -11,13 +11,12 @@ from contextlib import ExitStack
 from functools import partial
 from typing import IO
 
-from registry.gc.archive import Archive, ArchiveWriter, verify
+from registry.gc.archive import Archive, ArchiveWriter, BadArchive, verify
 from registry.gc.copies import Stored, fetch, places_of, scratch, store_file
 from registry.gc.jobs import Job
 from registry.index import Connection, Index, index_copies, journal
 from registry.index.index_copies import CopyRow
 from registry.index.journal import KIND
-from registry.oci.errors import Damaged
 from registry.services.storage_errors import translated_errors
 from storage_drivers import NotFound, StorageDriver
 from storage_drivers.failpoints import declare, failpoint
@@ -28,7 +27,17 @@ ENTERED = declare("journal.merged.noted")
 MOST_OBJECTS = 24
 FEWEST_MERGED = 12
 
+ROWS_AT_ONCE = 500
+
 log = logging.getLogger(__name__)
+
+
+class LostObject(Exception):
+    """An object of the journal is missing or damaged."""
+
+    def __init__(self, location: str, reason: str) -> None:
+        super().__init__(location, reason)
+        self.location = location
 
 
 class Compaction:
@@ -39,13 +48,17 @@ class Compaction:
         self._driver = driver
 
     async def run(self, job: Job) -> int:
-        """Merge if there are many; how many objects became one. Raises LostJob, Damaged for an object that
-        was lost, Unavailable and StorageFull."""
+        """Merge if there are many; how many objects became one. If one of them is lost, all is to be written
+        again. Raises LostJob, Unavailable and StorageFull."""
         rows = await self._index.read(partial(index_copies.of_kind, kind=KIND))
         if len(rows) <= MOST_OBJECTS:
             return 0
         chosen = to_merge(rows)
-        stored, lines = await self._merge(chosen, first=chosen[0] == rows[0])
+        try:
+            stored, lines = await self._merge(chosen, first=chosen[0] == rows[0])
+        except LostObject as lost:
+            await self._start_again(job, lost)
+            return 0
         failpoint(MERGED)
         merged = CopyRow(stored.location, KIND, chosen[0].since, chosen[-1].until, stored.size, lines)
 
@@ -75,9 +88,17 @@ class Compaction:
         with translated_errors():
             try:
                 await fetch(self._driver, row.location, file)
-            except NotFound as error:
-                raise Damaged(f"an object of the journal is missing: {row.location}") from error
-        await asyncio.to_thread(verify, file, KIND)
+                await asyncio.to_thread(verify, file, KIND)
+            except (NotFound, BadArchive) as error:
+                raise LostObject(row.location, str(error)) from error
+
+    async def _start_again(self, job: Job, lost: LostObject) -> None:
+        log.error("an object of the journal is lost, so all is written again: %s: %s", *lost.args)
+        after, more = 0, True
+        while more:
+            last = await job.write(partial(journal.write_again, after=after, limit=ROWS_AT_ONCE))
+            after, more = last, last > after
+        await job.write(partial(index_copies.discard, locations=[lost.location], now=time.time()))
 
 
 def to_merge(rows: Sequence[CopyRow]) -> Sequence[CopyRow]:

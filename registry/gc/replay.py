@@ -118,7 +118,7 @@ def _enter(connection: Connection, repository_id: int, line: Mapping[str, Any]) 
         blobs.link(connection, repository_id, blob_id, now)
     new = NewManifest(digest, body, manifest, line["pushed_by"], line["pushed_at"])
     manifest_id, _ = enter(connection, repository_id, new, sparse=True)
-    rebuilding.is_journaled(connection, manifest_id)
+    rebuilding.settle(connection, manifest_id, found)
 
 
 def cited(manifest: Manifest) -> set[str]:

@@ -138,6 +138,17 @@ NOTE_MANIFEST = Statement(
 )
 NOTE_TAG = Statement(update(tag_history).where(tag_history.c.id == bindparam("noted")).values(journaled=True))
 
+# By id, whatever table it is of: the ranges end with the largest of all.
+AGAIN = tuple(
+    Statement(
+        update(table)
+        .where(table.c.id > bindparam("after"), table.c.id <= bindparam("last"))
+        .values(journaled=False)
+    )
+    for table in (repositories, manifests, tag_history)
+)
+LAST_ID = tuple(Statement(select(func.max(table.c.id))) for table in (repositories, manifests, tag_history))
+
 KNOWN_REPOSITORY = Statement(
     select(repositories.c.uid)
     .where(repositories.c.uid == bindparam("uid"))
@@ -195,6 +206,14 @@ def note(connection: Connection, batch: Batch, row: CopyRow) -> None:
     NOTE_REPOSITORY.run_each(connection, seen)
     NOTE_MANIFEST.run_each(connection, [{"noted": id} for id in batch.manifests])
     NOTE_TAG.run_each(connection, [{"noted": id} for id in batch.tags])
+
+
+def write_again(connection: Connection, after: int, limit: int) -> int:
+    """Have rows be written once more, those with the ids up to `limit` behind one; up to which id that is."""
+    last = min(after + limit, max(statement.scalar(connection, {}) or 0 for statement in LAST_ID))
+    for statement in AGAIN:
+        statement.run(connection, {"after": after, "last": last})
+    return last
 
 
 def is_known(connection: Connection, line: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from registry.index import blobs as blob_rows
 from registry.index.adoption import IS_DISCARDED
 from registry.index.blobs import BLOB, DISCARD, EXAMINE, BlobRow
 from registry.index.manifests import in_batches
+from registry.index.missing import FORGET as CAME
 from registry.index.statements import Statement
 from registry.index.tables import blobs, repository_blobs, tag_history, tags
 from registry.index.tables import manifests as manifest_rows
@@ -164,9 +165,10 @@ def manifest_of(connection: Connection, repository_id: int, digest: str) -> int 
     return found
 
 
-def is_journaled(connection: Connection, manifest_id: int) -> None:
-    """A manifest came from the journal, so it need not be written there."""
+def settle(connection: Connection, manifest_id: int, held: Iterable[str]) -> None:
+    """A manifest came from the journal, so it need not be written there; and it lacks none of these blobs."""
     JOURNALED.run(connection, {"entered": manifest_id})
+    CAME.run_each(connection, [{"manifest": manifest_id, "wanted": digest} for digest in sorted(held)])
 
 
 def remove_manifest(

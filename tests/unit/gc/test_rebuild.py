@@ -33,8 +33,10 @@ from registry.index import removed as removed_rows
 from registry.index.migrations import upgrade
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
+from registry.services.adoption.layout import blob_location
 from registry.services.manifest_entries import NewManifest, enter
 from storage_drivers.filesystem import FilesystemDriver
+from storage_drivers.memory import _Committed
 from tests.unit.gc.test_collector import APP, LONG_AGO, Store
 from tests.unit.oci.documents import descriptor, encode, image
 
@@ -298,6 +300,83 @@ async def test_merged_objects_tell_the_same(
     assert report["all_right"], report
     assert await new.read(content) == await store.index.read(content)
     assert report["journal_objects"] > len(copies)
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+async def test_a_lost_object_is_made_up_for(
+    store: Store, new: Index, monkeypatch: pytest.MonkeyPatch, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was in it is in the index still."""
+    monkeypatch.setattr(compaction, "MOST_OBJECTS", 1)
+    await push(store, "one", tag="one")
+    await write_journal(store)
+    (copy,) = await store.index.read(partial(index_copies.of_kind, kind="journal"))
+    if harm == "missing":
+        await store.driver.delete(copy.location)
+    else:
+        store.driver._committed[copy.location] = _Committed(b"nonsense", 0.0)
+    await push(store, "two", tag="two")
+    await write_journal(store)
+    assert "all is written again" in caplog.text
+    await write_journal(store)
+    report = await rebuild(new, store.driver)
+    assert report["all_right"], report
+    assert await new.read(content) == await store.index.read(content)
+
+
+async def test_settings_and_what_came_later_are_written_again(store: Store, new: Index) -> None:
+    await store.push(b"config", APP)
+    await store.push_image(b"config", b"comes later")
+    await configure(store.index, public=True, updated_at=3.0)
+    await write_journal(store)
+    await configure(store.index, public=False, updated_at=4.0)
+    await store.push(b"comes later", APP)
+    await store.collect()
+    await write_journal(store)
+    before = await store.index.read(content)
+    assert not before["missing"]
+    assert (await rebuild(new, store.driver))["all_right"]
+    assert await new.read(content) == before
+
+
+async def test_a_change_beside_the_journal_is_not_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository that becomes private while it is written as a public one is written again."""
+    await push(store, "image")
+    await configure(store.index, public=True, updated_at=3.0)
+    stored = Journal._write
+
+    async def change_first(self: Journal, job: Any, batch: Any) -> None:
+        await configure(store.index, public=False, updated_at=4.0)
+        await stored(self, job, batch)
+
+    with monkeypatch.context() as beside:
+        beside.setattr(Journal, "_write", change_first)
+        await write_journal(store)
+    assert (await write_journal(store))["lines"] == 1
+
+
+async def test_blobs_that_were_adopted_are_found(store: Store, new: Index, tmp_path: Path) -> None:
+    """Where docker-registry left them; and only if they are needed."""
+    store.driver = FilesystemDriver(str(tmp_path / "storage"))  # type: ignore[assignment]
+    needed, other = b"{}", b"not needed"
+    for one in (needed, other):
+        file = tmp_path / "storage" / blob_location(Digest.of(one))
+        file.parent.mkdir(parents=True)
+        file.write_bytes(one)
+
+    def adopt(connection: Connection) -> None:
+        location = blob_location(Digest.of(needed))
+        row = blobs.record(connection, Digest.of(needed), len(needed), location, 0.0, LONG_AGO)
+        blobs.link(connection, repositories.ensure(connection, APP, LONG_AGO), row.id, LONG_AGO)
+
+    await store.index.write(adopt)
+    await store.push_image(needed)
+    await write_journal(store)
+    report = await rebuild(new, store.driver)
+    await store.driver.aclose()
+    assert report["all_right"], report
+    assert report["blobs"] == 1
+    assert await new.read(content) == await store.index.read(content)
 
 
 async def test_blobs_with_another_digest_are_found(store: Store, new: Index) -> None:
