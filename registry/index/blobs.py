@@ -134,6 +134,12 @@ def extend_lease(connection: Connection, digest: str, until: float) -> bool:
     return IS_THERE.scalar(connection, {"digest": digest}) is not None
 
 
+def promise(connection: Connection, repository: str, digest: str, until: float) -> bool:
+    """Promise a blob of a repository until then. False: it is not there any more."""
+    # In this order: with the lease comes the lock that the collector holds while it takes a link.
+    return extend_lease(connection, digest, until) and find(connection, repository, digest) is not None
+
+
 def link(connection: Connection, repository_id: int, blob_id: int, now: float) -> None:
     """Let a repository read a blob. Idempotent."""
     values = {"repository_id": repository_id, "blob_id": blob_id, "created_at": now, "examine_at": now}

@@ -168,9 +168,13 @@ FORGET = Statement(delete(discarded).where(discarded.c.location == bindparam("wa
 
 def settle_links(connection: Connection, due: float, now: float, limit: int) -> Settled:
     """Look at up to `limit` links that were to be examined by `due`: take those that no manifest needs, and
-    mark their blobs to be examined then, too. Nothing examined: there are no more, but for locked ones."""
+    mark their blobs to be examined then, too.
+
+    Nothing examined: there are no more, but for locked ones; or there are manifests of which it is not known
+    what they cite, since they were restored or the version before entered them, so any link may be needed.
+    """
     found = set(LINKS_DUE.all(connection, {"due": due, "limit": limit}))
-    if not found:
+    if not found or missing.incomplete(connection, limit=1):
         return Settled()
     missing.hold_what_came(connection, found)
     needed = set(KEEP_LINKS.all(connection, {"links": as_parameter(found)}))

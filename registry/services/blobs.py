@@ -69,9 +69,10 @@ class Blobs:
         row = await self.find(repository, digest)
         now = time.time()
         if row.lease_until - now < self._lease_seconds / 2:  # not on each HEAD: a write costs a sync
-            extend = partial(blobs.extend_lease, digest=digest, until=now + self._lease_seconds)
+            until = now + self._lease_seconds
+            promise = partial(blobs.promise, repository=repository, digest=digest, until=until)
             try:
-                promised = await self._index.write(extend)
+                promised = await self._index.write(promise)
             except (StorageFull, Unavailable) as error:
                 # Pulls go on when nothing can be written. A client that relies on a promise which could
                 # not be kept is told so when the manifest comes.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,10 +16,14 @@ from registry.gc.collector import JOB, Collector, IndexEmpty
 from registry.gc.jobs import Jobs
 from registry.index import Connection, Index, blobs, manifests, repositories, tags
 from registry.oci.digest import Digest
-from registry.oci.errors import Conflict, Unavailable
+from registry.oci.errors import BlobUnknown, Conflict, Unavailable
 from registry.oci.manifest import parse_manifest
+from registry.oci.name import RepositoryName
 from registry.services.audit import Audit
+from registry.services.blobs import Blobs
 from registry.services.manifest_entries import NewManifest, enter
+from registry.services.quarantine import Quarantine
+from registry.services.undo import Undo
 from storage_drivers import NotFound
 from storage_drivers import Unavailable as StorageUnavailable
 from storage_drivers.memory import MemoryDriver
@@ -29,6 +33,7 @@ LONG_AGO = 1_000.0
 """When rows were made, so that no lease is running unless a test says so."""
 
 APP = "acme/app"
+CI = Actor("robot:ci")
 
 
 async def no_uploads() -> int:
@@ -43,6 +48,7 @@ class Store:
     driver: MemoryDriver = field(default_factory=MemoryDriver)
     delay: float = 0.0
     window: float = 0.0
+    expire_uploads: Callable[[], Awaitable[int]] = no_uploads
 
     async def push(self, content: bytes, *names: str, lease: float = 0.0) -> str:
         """Store a blob and let repositories read it; its digest."""
@@ -98,7 +104,7 @@ class Store:
             Audit(self.index, 1000),
             delay_seconds=self.delay,
             window_seconds=self.window,
-            expire_uploads=no_uploads,
+            expire_uploads=self.expire_uploads,
         )
 
     async def collect(self, **options: Any) -> Mapping[str, Any]:
@@ -278,6 +284,49 @@ async def test_manifests_of_the_version_before_are_completed_first(store: Store,
     report = await store.collect()
     assert (report["completed"], report["links"]) == (0, 0)
     assert len(await store.held()) == 2
+
+
+async def test_what_is_restored_meanwhile_is_completed_before_a_link_goes(store: Store) -> None:
+    """Nobody knows what it cites and was missing when it was deleted, and came since."""
+    store.window = 1000.0
+    config = await store.push(b"config")
+    image = await store.push_image(b"config", b"late")
+    await store.delete_image(image, keep=True)
+    late = await store.push(b"late")
+    undo = Undo(store.index, Audit(store.index, 1000))
+
+    async def restore() -> int:
+        await undo.restore_manifest(RepositoryName.parse(APP), Digest(image), CI, with_tags=False)
+        return 0
+
+    store.expire_uploads = restore  # behind the completion of manifests, before links
+    await store.collect()
+    store.expire_uploads = no_uploads
+    report = await store.collect()
+    assert (report["completed"], report["links"]) == (1, 0)
+    assert await store.held() == {config, late}
+
+
+async def test_nobody_is_promised_what_is_taken_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another repository holds the blob, so it goes from this one only."""
+    audit = Audit(store.index, 1000)
+    quarantine = Quarantine(store.index, store.driver, audit)
+    service = Blobs(store.index, store.driver, audit, quarantine, lease_seconds=60, deletion=True)
+    digest = await store.push(b"layer", APP, "other/app")
+    await store.push_image(b"layer", name="other/app")
+    write = store.index.write
+
+    async def collected_before(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.undo()
+        await store.collect()
+        return await write(*arguments, **options)
+
+    monkeypatch.setattr(store.index, "write", collected_before)
+    with pytest.raises(BlobUnknown):
+        await service.promise(RepositoryName.parse(APP), Digest(digest))
+    assert (await service.promise(RepositoryName.parse("other/app"), Digest(digest))).digest == digest
 
 
 async def test_a_manifest_that_can_t_be_read_stops_it(store: Store) -> None:
