@@ -15,10 +15,11 @@ from registry.index.repositories import RepositoryRow
 from registry.index.retention import LiveManifest
 from registry.services.audit import Audit, AuditRow
 from registry.services.retention.decision import Contents, Decision
+from registry.services.retention.reading import rules_of
 
 
 class Outdated(Exception):
-    """What is protected in the repository has changed: it has to be decided about anew."""
+    """What is protected in the repository, or a rule, has changed: it has to be decided about anew."""
 
 
 class Dropped(NamedTuple):
@@ -84,11 +85,14 @@ class Dropping:
         return Dropped(len(names), len(gone), told)
 
     def _check(self, connection: Connection, now: float) -> RepositoryRow:
-        """The repository, if nothing in it is protected that was not when it was decided about."""
+        """The repository, if nothing in it is protected that was not when it was decided about, and the rules
+        are the same: whoever disables one means it."""
         row = repositories.details(connection, self._repository.name)
         if row is None or row.uid != self._repository.uid:
             raise Outdated
         if row.immutable_tags != self._repository.immutable_tags:
+            raise Outdated
+        if rules_of(connection, row.name) != list(self._contents.rules):
             raise Outdated
         if not in_use.of_repository(connection, row.name, now) <= frozenset(self._contents.in_use):
             raise Outdated

@@ -230,6 +230,22 @@ async def test_what_is_protected_in_between_is_decided_about_anew(shelf: Shelf) 
     assert (await shelf.run())["tags"] == 0
 
 
+async def test_a_rule_that_is_disabled_in_between_deletes_nothing_more(shelf: Shelf) -> None:
+    await shelf.push("one", "one")
+    await shelf.set_rule(keep_last=0)
+    decided = await shelf.decided()
+
+    def disable(connection: Connection) -> None:
+        for one in retention_rules.enabled(connection):
+            assert retention_rules.set_disabled(connection, one.name, True)
+
+    await shelf.index.write(disable)
+    with pytest.raises(Outdated):
+        await shelf.carry_out(decided)
+    assert (await shelf.run())["tags"] == 0
+    assert await shelf.names() == {"one"}
+
+
 async def test_a_run_forgets_leases_that_are_over(shelf: Shelf) -> None:
     digest = await shelf.push("one", "one")
     await shelf.set_rule(keep_last=0)
