@@ -7,6 +7,7 @@ goes through `Job.write`, which looks in the same transaction whether the job is
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -117,7 +118,7 @@ class Jobs:
             holder=str(uuid.uuid4()),
             now=now,
             until=now + self._hold_seconds,
-            finished_before=now if finished_before is None else finished_before,
+            finished_before=math.inf if finished_before is None else finished_before,
         )
         row = await self._index.write(take, durable=False)
         if row is None:

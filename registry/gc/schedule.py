@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from registry.gc.jobs import Job, JobBusy, JobRow, Jobs, LostJob
+from registry.gc.jobs import HOLD_SECONDS, Job, JobBusy, JobRow, Jobs, LostJob
 from registry.oci.errors import RegistryError
 
 log = logging.getLogger(__name__)
@@ -68,8 +68,10 @@ def seconds_until(work: Scheduled, row: JobRow | None, now: float) -> float:
     """How long until a job is due; 0 or less: it is."""
     if row is None:
         return 0
-    due = max(row.held_until, 0 if row.finished_at is None else row.finished_at + work.every_seconds)
-    return due - now
+    finished_at = row.finished_at
+    if finished_at is None or finished_at > now + HOLD_SECONDS:  # the latter by a clock that was wrong
+        return row.held_until - now
+    return max(row.held_until, finished_at + work.every_seconds) - now
 
 
 def said(report: Mapping[str, Any]) -> str:

@@ -53,7 +53,11 @@ TAKE = Statement(
                 "started_at": insert(jobs).excluded.started_at,
             },
             where=or_(jobs.c.holder.is_(None), jobs.c.held_until <= bindparam("now"))
-            & or_(jobs.c.finished_at.is_(None), jobs.c.finished_at <= bindparam("finished_before")),
+            & or_(
+                jobs.c.finished_at.is_(None),
+                jobs.c.finished_at <= bindparam("finished_before"),
+                jobs.c.finished_at > insert(jobs).excluded.held_until,  # by a clock that was wrong
+            ),
         )
         .returning(*JOB)
     )

@@ -88,6 +88,22 @@ async def test_what_was_just_finished_is_not_done_again(index: Index, other: Ind
         pass
 
 
+async def test_a_clock_that_was_wrong_once_stops_nothing(index: Index, other: Index) -> None:
+    async with Jobs(index).hold("gc") as job:
+        ahead = partial(jobs.finish, name="gc", fence=1, report={}, now=time.time() + 1_000_000)
+        assert await index.write(ahead)
+        job.ended = True
+    async with Jobs(other).hold("gc", finished_before=time.time() - 1000) as job:
+        await job.finish({})
+    # Whoever asks for it gets it, also where his clock is behind that of the one who finished it.
+    behind = partial(jobs.finish, name="gc", fence=3, report={}, now=time.time() + 30)
+    async with Jobs(index).hold("gc") as job:
+        assert await index.write(behind)
+        job.ended = True
+    async with Jobs(other).hold("gc"):
+        pass
+
+
 async def test_who_is_paused_loses_it_and_changes_nothing(index_url: str, index: Index) -> None:
     paused = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.gc.holder", index_url],

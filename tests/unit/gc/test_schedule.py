@@ -92,3 +92,4 @@ def test_when_it_is_due() -> None:
     assert seconds_until(work, row, 100) == 10
     assert seconds_until(work, row._replace(holder="other", held_until=130.0), 120) == 10
     assert seconds_until(work, row._replace(finished_at=None), 120) <= 0
+    assert seconds_until(work, row._replace(finished_at=100_000.0), 120) <= 0
