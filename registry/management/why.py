@@ -44,8 +44,10 @@ class BlobAnswer(Answer):
     """The bytes behind a digest."""
 
     size: int
-    stored_at: Time | None
-    leased_until: Time | None = Field(description="kept until then, whether anything needs it or not")
+    stored_at: Time | None = Field(description="by whomever; told to administrators only")
+    leased_until: Time | None = Field(
+        description="kept until then, whether anything needs it or not; told to administrators only"
+    )
     examined_at: Time | None = Field(
         description="when the collector may look whether any repository has it; null: one has"
     )
@@ -57,7 +59,7 @@ class WhyAnswer(Answer):
     """What is known of a digest, as far as the caller may pull it. Nothing known: no blob and no holders."""
 
     digest: str
-    blob: BlobAnswer | None = Field(description="null: no blob has this digest")
+    blob: BlobAnswer | None = Field(description="null: no blob that the caller may know of has this digest")
     holders: list[HolderAnswer]
     more: bool = Field(description="whether there are more holders than were asked for")
 
@@ -89,7 +91,8 @@ class WhyOperations:
         ]
 
     async def ask(self, call: Call) -> WhyAnswer:
-        """Administrators learn all; others what they could find out by pulling."""
+        """Administrators learn all; others what they could find out by pulling. So they aren't told when the
+        bytes came, or for whom they are leased: that may have been somebody else's push."""
         query: WhyQuery = call.query
         caller = call.caller
         everything = caller.is_administrator
@@ -105,8 +108,8 @@ class WhyOperations:
             if blob is None
             else BlobAnswer(
                 size=blob.size,
-                stored_at=moment(blob.created_at),
-                leased_until=moment(blob.lease_until),
+                stored_at=moment(blob.created_at) if everything else None,
+                leased_until=moment(blob.lease_until) if everything else None,
                 examined_at=moment(blob.examine_at),
                 quarantined_at=moment(blob.quarantined_at),
                 location=blob.location if everything else None,

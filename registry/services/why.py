@@ -51,9 +51,9 @@ class TagVerdict(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """What holds what was asked for: `digest` with the `tags` on it. `through`: it holds this other holder. At
-    `until` (seconds since the epoch) it holds it no more; None: when somebody deletes it. `by` is a principal or
-    a reporter."""
+    """What holds what was asked for: `digest` with the `tags` on it. `through`: it holds this other holder.
+    At `until` (seconds since the epoch) it holds it no more; None: when somebody deletes it. `by` is a
+    principal or a reporter."""
 
     kind: Kind
     repository: str
@@ -82,12 +82,13 @@ class Why:
         self._undo_seconds = undo_seconds
 
     async def ask(self, digest: Digest, shown: Shown, limit: int, *, everything: bool) -> Reasons:
-        """At most `limit` holders in the repositories that are `shown`. Of a blob that none of these holds,
-        only who may know `everything` hears."""
+        """At most `limit` holders in the repositories that are `shown`. Of a blob whose bytes none of these
+        holds, only who may know `everything` hears: anybody can name a digest."""
 
         def query(connection: Connection) -> Reasons:
             found = list(islice(self._holders(connection, digest, shown, limit + 1), limit + 1))
-            blob = holders.blob(connection, digest) if found or everything else None
+            may_know = everything or any(_holds_bytes(holder, digest) for holder in found)
+            blob = holders.blob(connection, digest) if may_know else None
             return Reasons(blob, found[:limit], len(found) > limit)
 
         return await self._index.read(query)
@@ -115,6 +116,13 @@ class Why:
                 yield Holder(
                     Kind.IN_USE, use.repository, use.digest, through=through, until=use.until, by=use.reporter
                 )
+
+
+def _holds_bytes(holder: Holder, digest: str) -> bool:
+    """Whether it shows that its repository had the blob itself, and not only the digest."""
+    if holder.kind is Kind.DELETED:
+        return holder.digest != digest
+    return holder.kind in (Kind.MANIFEST, Kind.LINK)
 
 
 def _in_repository(

@@ -189,3 +189,41 @@ async def test_usage_tells_administrators_of_sharing_and_others_of_what_is_their
     assert known == [{"name": "latest", "bytes": 230, "exclusive": 130, "shared": 100}]
     seen = (await filled.get("/repositories/acme/app/-/usage", by=reader))["tags"]
     assert seen == [{"name": "latest", "bytes": 230, "exclusive": 230, "shared": 0}]
+
+
+@pytest.mark.parametrize("way", ["in use", "awaited", "itself", "deleted"])
+async def test_who_names_a_digest_of_others_does_not_hear_of_their_blob(filled: Desk, way: str) -> None:
+    """To name it proves nothing: neither a report nor a manifest needs the bytes."""
+    mallory = await filled.user("mallory", (Role.WRITER, "mallory/**"))
+    hidden = digest("7")
+
+    def change(connection: Connection) -> None:
+        blob(connection, "secret/place", hidden)
+        named = manifest(connection, "mallory/own", digest("8") if way == "awaited" else hidden)
+        if way == "awaited":
+            repository_id = repositories.find(connection, "mallory/own")
+            waiting = {"manifest_id": named, "repository_id": repository_id, "digest": hidden}
+            connection.execute(missing_blobs.insert().values(waiting))
+        elif way != "itself":
+            manifests.remove(connection, named, "user:mallory", time.time(), keep=way == "deleted")
+        if way == "in use":
+            now = time.time()
+            in_use.replace(connection, "m", "user:mallory", [("mallory/own", hidden)], now, now + 60)
+
+    await filled.index.write(change)
+
+    found = await filled.get(f"/why/{hidden}", by=mallory)
+    assert [(one["kind"], one["repository"]) for one in found["holders"]] == [(way, "mallory/own")]
+    assert found["blob"] is None
+    assert (await filled.get(f"/why/{hidden}"))["blob"]["size"] == 100
+
+
+async def test_when_others_stored_a_blob_is_told_to_administrators_only(filled: Desk) -> None:
+    """A push of known bytes must not tell that somebody had them before."""
+    reader = await filled.user("reader", (Role.READER, "acme/**"))
+
+    seen = (await filled.get(f"/why/{BASE}", by=reader))["blob"]
+
+    assert seen["size"] == 100
+    assert seen["stored_at"] is None
+    assert seen["leased_until"] is None
