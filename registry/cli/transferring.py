@@ -36,6 +36,13 @@ from registry.transfer.transfer import Item, Options, Transfer
 MOST_LISTED = 50
 """Images and problems that are shown to people; `--json` has all."""
 
+
+class BrokenOff(CommandError):
+    """By Ctrl-C; the exit code is what shells have for that."""
+
+    code = 130
+
+
 Work = Callable[[argparse.Namespace, Report], Awaitable[None]]
 
 
@@ -48,7 +55,7 @@ def run(parsed: argparse.Namespace, work: Work) -> int:
     except TransferError as error:
         problem = error
     except KeyboardInterrupt:
-        raise CommandError("broken off; the same command goes on from here") from None
+        raise BrokenOff("broken off; the same command goes on from here") from None
     if parsed.json:
         print(json.dumps(_document(report), indent=2, ensure_ascii=False))
     elif report.all_images:

@@ -32,7 +32,7 @@ async def from_registry(
         mapped = to.prefix + name.removeprefix(wanted.prefix)
         items += [
             Item(name, tag, mapped, (tag,))
-            for tag in await source.tags(name)
+            for tag in sorted(await source.tags(name))
             if _matches(tag, tags or ALL_TAGS)
         ]
     return items
@@ -47,7 +47,7 @@ async def _of_repository(
         return [Item(wanted.repository, reference, to.repository, () if tag is None else (tag,))]
     if wanted.tag or wanted.digest or to.tag:
         raise TransferError("--tags says which tags are meant, so no reference should name one")
-    found = [tag for tag in await source.tags(wanted.repository) if _matches(tag, tags)]
+    found = [tag for tag in sorted(await source.tags(wanted.repository)) if _matches(tag, tags)]
     if not found:
         raise Missing(
             f"{source.client.name}/{wanted.repository} has no tag like {' or '.join(map(str, tags))}"

@@ -76,6 +76,8 @@ class Uploads:
                 await self._send(repository, blob, session, read, moved)
             except _Stale:
                 await self._drop(repository, blob)
+                if await self.has(repository, blob.digest):  # the upload had ended, and its answer was lost
+                    break
                 if attempt >= self._client.patience.attempts:
                     raise TransferError(f"{self._client.name} does not take the blob {blob.digest}") from None
             except Interrupted as problem:

@@ -48,7 +48,8 @@ def remote(server: RunningRegistry) -> Remote:
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository that no other test uses."""
-    return request.node.name.partition("[")[0].replace("_", "-").lower()
+    name: str = request.node.name
+    return name.partition("[")[0].replace("_", "-").lower()
 
 
 def basic(user: str, password: str) -> str:
