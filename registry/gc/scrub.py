@@ -8,6 +8,7 @@ right?). It goes on where the last one ended, in whichever process: see `Progres
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from registry.gc.jobs import Job
@@ -27,6 +28,9 @@ log = logging.getLogger(__name__)
 JOB = "scrub"
 
 ROWS_AT_ONCE = 500
+
+BLOBS_AT_ONCE = 100
+"""Whose links are looked at in one statement: each may be in thousands of repositories."""
 
 
 class Scrub:
@@ -86,10 +90,12 @@ class Scrub:
             return await stage.step(job, progress, self._found, self._watch)
 
     async def _mark(self, job: Job, progress: Progress) -> Progress:
+        look = partial(scrub.unmarked, after=progress.after, limit=BLOBS_AT_ONCE)
+        last, ids = await self._index.read(look)
+
         def change(connection: Connection) -> Progress:
-            last, count = scrub.mark(connection, progress.after, ROWS_AT_ONCE, time.time())
             after = progress.copy()
-            after.marked += count
+            after.marked += scrub.mark(connection, ids, time.time())
             if last is None:
                 after.next_stage()
             else:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select, union, union_all, update
 
 from registry.index import blobs as blob_rows
 from registry.index.blobs import BLOB, BlobRow
@@ -68,39 +68,37 @@ def in_range(column: ColumnElement[int]) -> tuple[ColumnElement[bool], ...]:
     return column > bindparam("low"), column <= bindparam("high")
 
 
-MARK_LINKS = Statement(
-    update(repository_blobs)
-    .where(
-        *in_range(repository_blobs.c.blob_id),
-        repository_blobs.c.examine_at.is_(None),
-        ~exists().where(
-            manifest_blobs.c.repository_id == repository_blobs.c.repository_id,
-            manifest_blobs.c.blob_id == repository_blobs.c.blob_id,
-        ),
-        ~exists().where(
-            removed_manifest_blobs.c.blob_id == repository_blobs.c.blob_id,
-            removed_manifest_blobs.c.repository_uid == repositories.c.uid,
-            repositories.c.id == repository_blobs.c.repository_id,
-        ),
-        ~exists().where(
-            missing_blobs.c.repository_id == repository_blobs.c.repository_id,
-            missing_blobs.c.digest == blobs.c.digest,
-            blobs.c.id == repository_blobs.c.blob_id,
-        ),
-    )
-    .values(examine_at=bindparam("time"))
+LINKS = (
+    *in_range(repository_blobs.c.blob_id),
+    repository_blobs.c.examine_at.is_(None),
+    ~exists().where(
+        manifest_blobs.c.repository_id == repository_blobs.c.repository_id,
+        manifest_blobs.c.blob_id == repository_blobs.c.blob_id,
+    ),
+    ~exists().where(
+        removed_manifest_blobs.c.blob_id == repository_blobs.c.blob_id,
+        removed_manifest_blobs.c.repository_uid == repositories.c.uid,
+        repositories.c.id == repository_blobs.c.repository_id,
+    ),
+    ~exists().where(
+        missing_blobs.c.repository_id == repository_blobs.c.repository_id,
+        missing_blobs.c.digest == blobs.c.digest,
+        blobs.c.id == repository_blobs.c.blob_id,
+    ),
 )
-
-MARK_BLOBS = Statement(
-    update(blobs)
-    .where(
-        *in_range(blobs.c.id),
-        blobs.c.examine_at.is_(None),
-        ~exists().where(repository_blobs.c.blob_id == blobs.c.id),
-        ~exists().where(removed_manifest_blobs.c.blob_id == blobs.c.id),
-    )
-    .values(examine_at=bindparam("time"))
+BLOBS = (
+    *in_range(blobs.c.id),
+    blobs.c.examine_at.is_(None),
+    ~exists().where(repository_blobs.c.blob_id == blobs.c.id),
+    ~exists().where(removed_manifest_blobs.c.blob_id == blobs.c.id),
 )
+FIND = Statement(
+    union(
+        select(repository_blobs.c.blob_id.label("id")).where(*LINKS), select(blobs.c.id).where(*BLOBS)
+    ).order_by("id")
+)
+MARK_LINKS = Statement(update(repository_blobs).where(*LINKS).values(examine_at=bindparam("time")))
+MARK_BLOBS = Statement(update(blobs).where(*BLOBS).values(examine_at=bindparam("time")))
 
 
 def totals(connection: Connection) -> tuple[int, int]:
@@ -143,11 +141,22 @@ def discard(connection: Connection, location: str, size: int, now: float) -> Non
     blob_rows.DISCARD.run(connection, {"location": location, "since": now, "size": size})
 
 
-def mark(connection: Connection, after: int, limit: int, now: float) -> tuple[int | None, int]:
-    """Look at `limit` blobs after an id, and at their links: what nothing holds and has no mark gets one, so
-    that the collector looks. Returns the last of these ids (None: there are none), and how many got one."""
+def unmarked(connection: Connection, after: int, limit: int) -> tuple[int | None, list[int]]:
+    """Look at `limit` blobs after an id, and at their links. Returns the last of these ids (None: there are
+    none), and those of blobs that should get a mark, or with a link that should: nothing holds it.
+
+    Millions of links may be read for that, so it is no part of a transaction that keeps writers waiting.
+    """
     last = END_OF_RANGE.scalar(connection, {"after": after, "limit": limit})
     if last is None:
-        return None, 0
-    values = {"low": after, "high": last, "time": now}
-    return int(last), MARK_LINKS.run(connection, values) + MARK_BLOBS.run(connection, values)
+        return None, []
+    return int(last), [id for (id,) in FIND.all(connection, {"low": after, "high": last})]
+
+
+def mark(connection: Connection, ids: Sequence[int], now: float) -> int:
+    """Have the collector look at these blobs and at their links, where that is needed still; at how many."""
+    count = 0
+    for id in ids:
+        values = {"low": id - 1, "high": id, "time": now}
+        count += MARK_LINKS.run(connection, values) + MARK_BLOBS.run(connection, values)
+    return count
