@@ -27,6 +27,7 @@ async def serving(data: Path, index_url: str, changes: Changes) -> AsyncIterator
         "index": {"url": index_url},
         "server": {"drain_seconds": 0},
         "auth": {"mode": "open"},
+        "journal": {"every_seconds": 0},  # tests count objects
     }
     for section, values in changes.items():
         given[section] = {**given.get(section, {}), **values}
