@@ -27,8 +27,8 @@ from registry.index.upkeep_tables import (
 
 
 class StoredBlob(NamedTuple):
-    """A blob; `size` in bytes, times in seconds since the epoch. At `examine_at` the collector looks whether any
-    repository has it; None: one has."""
+    """A blob; `size` in bytes, times in seconds since the epoch. At `examine_at` the collector looks whether
+    any repository has it; None: one has."""
 
     id: int
     size: int
