@@ -86,9 +86,10 @@ async def take(parsed: argparse.Namespace, report: Report) -> None:
         source = RemoteSource(client)
         items = await from_registry(source, wanted, wanted, _tags(parsed))
         folder = path.with_name(f"{path.name}.partial") if packed else path
-        await _move(parsed, report, source, LayoutTarget(folder, client.name), items)
+        target = LayoutTarget(folder, client.name, anew=packed)
+        await _move(parsed, report, source, target, items)
     if packed and not report.problems:
-        await pack(folder, path)
+        await pack(folder, target.names, path)
         await asyncio.to_thread(shutil.rmtree, folder)
 
 

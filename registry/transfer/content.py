@@ -49,6 +49,10 @@ class Source(Protocol):
         """Manifests whose subject this is: signatures, attestations."""
         ...
 
+    async def attached(self, repository: str, digest: Digest) -> Sequence[str]:
+        """Tags that are named after this manifest, as cosign does it for signatures without a subject."""
+        ...
+
 
 class Target(Protocol):
     """Where images go."""

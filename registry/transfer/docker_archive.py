@@ -108,6 +108,10 @@ class DockerArchive:
         """There are none in this form."""
         return ()
 
+    async def attached(self, repository: str, digest: Digest) -> Sequence[str]:
+        """See Source.attached."""
+        return ()
+
 
 def _manifest(config: Descriptor, layers: Sequence[Descriptor], where: str) -> Content:
     """Always the same bytes for the same image, so that an import can be repeated."""

@@ -86,6 +86,10 @@ class LayoutSource:
         """See Source.referrers: those that the layout's index lists."""
         return self._subjects.get(digest, ())
 
+    async def attached(self, repository: str, digest: Digest) -> Sequence[str]:
+        """See Source.attached: in a layout they are images with names of their own."""
+        return ()
+
 
 def blob_name(digest: Digest) -> str:
     """Where a layout has its blobs."""

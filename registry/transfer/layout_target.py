@@ -23,20 +23,22 @@ WRITE_BYTES = 4 * 1024 * 1024
 class LayoutTarget:
     """A folder, made if need be. What another export left in it stays, and is not fetched again.
 
-    `host` is what the names of images begin with. A blob that is not whole is in a file that ends with
-    `.partial`. The layout's index is replaced in one step, after what it lists is there.
+    `host` is what the names of images begin with. With `anew` the index begins empty, and `names` tells the
+    files that this export needs: blobs of another one may lie there. A blob that is not whole lies in a file
+    ending with `.partial`. The layout's index is replaced in one step, after what it lists is there.
     """
 
-    def __init__(self, folder: Path, host: str) -> None:
+    def __init__(self, folder: Path, host: str, *, anew: bool = False) -> None:
         """Raises TransferError."""
         self.folder = folder
+        self.names = {MARK, INDEX}
         self._host = host
         try:
             if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
                 raise TransferError(f"{folder} holds something else than an image layout")
             folder.mkdir(parents=True, exist_ok=True)
             (folder / MARK).write_text('{"imageLayoutVersion": "1.0.0"}')
-            self._listed = listed(folder / INDEX)
+            self._listed = [] if anew else listed(folder / INDEX)
         except OSError as error:
             raise TransferError(f"{folder} can't be written: {error.strerror}") from error
 
@@ -50,6 +52,7 @@ class LayoutTarget:
 
     async def has_blob(self, repository: str, blob: Descriptor) -> bool:
         """See Target.has_blob: read, and compared with its digest."""
+        self.names.add(blob_name(blob.digest))
         return await asyncio.to_thread(self._is_whole, blob)
 
     async def mount(self, repository: str, blob: Descriptor, origin: str) -> bool:
@@ -90,6 +93,7 @@ class LayoutTarget:
     ) -> None:
         """See Target.put_manifest. What has a tag or a subject, and what no index lists, enters the layout's
         own index; a name that was there moves."""
+        self.names.add(blob_name(content.digest))
         await asyncio.to_thread(self._write, content)
         own = Descriptor(content.manifest.media_type, content.digest, len(content.data)).as_json()
         if content.manifest.artifact_type is not None and content.manifest.subject is not None:

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from registry.transfer.layout import IMAGE_NAME, INDEX, blob_name
 from registry.transfer.layout_target import listed, sync
 
 
-async def pack(folder: Path, file: Path) -> None:
-    """Write a layout into a tar file, which appears in one step. Raises TransferError.
+async def pack(folder: Path, names: Iterable[str], file: Path) -> None:
+    """Write these files of a layout into a tar file, which appears in one step. Raises TransferError.
 
     `manifest.json` is added, by which every version of `docker load` and `podman load` finds the images that
     are not indexes. The same layout always gives the same bytes.
@@ -29,8 +30,8 @@ async def pack(folder: Path, file: Path) -> None:
                     entry = tarfile.TarInfo("manifest.json")
                     entry.size = len(added)
                     archive.addfile(entry, io.BytesIO(added))
-                for path in await asyncio.to_thread(_files, folder):
-                    await asyncio.to_thread(_add, archive, path, str(path.relative_to(folder)))
+                for name in sorted(names):
+                    await asyncio.to_thread(_add, archive, folder / name, name)
             await asyncio.to_thread(sync, output)
         temporary.replace(file)
     except OSError as error:
@@ -59,7 +60,3 @@ def _docker_manifest(folder: Path) -> list[dict[str, Any]]:
         image = found.setdefault(entry["digest"], {"Config": paths[0], "RepoTags": [], "Layers": paths[1:]})
         image["RepoTags"].append(name)
     return list(found.values())
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".partial"]

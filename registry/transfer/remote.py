@@ -19,6 +19,9 @@ from registry.transfer.errors import Interrupted, Missing, TransferError
 PIECE_BYTES = 256 * 1024
 MANIFESTS = {"Accept": ", ".join(sorted(MANIFEST_TYPES))}
 
+COSIGN = ("sig", "att", "sbom")
+"""Signatures, attestations and bills of materials: how their tags end (cosign, before it used referrers)."""
+
 _NEXT = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 
 
@@ -102,6 +105,11 @@ class RemoteSource:
         except Missing:
             return ()
         return content.manifest.children
+
+    async def attached(self, repository: str, digest: Digest) -> Sequence[str]:
+        """See Source.attached."""
+        tags = [f"{fallback_tag(digest)}.{kind}" for kind in COSIGN]
+        return [tag for tag in tags if await digest_of(self.client, repository, tag) is not None]
 
     async def tags(self, repository: str) -> list[str]:
         """All tags. Raises TransferError."""

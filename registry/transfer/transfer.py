@@ -40,6 +40,8 @@ class _Found:
     roots: set[Digest] = field(default_factory=set)
     """Those that no index among them lists: the image itself, and referrers."""
     blobs: dict[Digest, Descriptor] = field(default_factory=dict)
+    tags: dict[Digest, list[str]] = field(default_factory=dict)
+    """Of what is attached by the names of its tags."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,10 @@ class Transfer:
         await self._walk(item, root, found, 0)
         await self._blobs(item, list(found.blobs.values()))
         for content in found.manifests.values():
-            tags = item.tags if content.digest == root.digest else ()
+            tags = [
+                *(item.tags if content.digest == root.digest else ()),
+                *found.tags.get(content.digest, ()),
+            ]
             if content.digest in found.present and not tags:
                 self._report.manifests_present += 1
                 continue
@@ -145,6 +150,10 @@ class Transfer:
                 found.roots.add(referrer.digest)
                 referring = await self._manifest(item, referrer)
                 await self._walk(item, referring, found, depth + 1)
+            for tag in await self._source.attached(item.source_repository, content.digest):
+                attached = await self._source.manifest(item.source_repository, tag)
+                await self._walk(item, attached, found, depth + 1)
+                found.tags.setdefault(attached.digest, []).append(tag)
 
     async def _child(self, item: Item, parent: Content, child: Descriptor) -> Content:
         try:

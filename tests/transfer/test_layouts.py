@@ -100,6 +100,36 @@ def test_an_archive_comes_back(move: Move, remote: Remote, repository: str, tmp_
     assert back.read_bytes() == first
 
 
+def test_an_archive_holds_nothing_of_an_export_that_was_broken_off(
+    move: Move, there: CommandLine, repository: str, tmp_path: Path
+) -> None:
+    first, second = make_image(), make_image()
+    layout = write_layout(tmp_path / "in", first=first, second=second)
+    move("import", layout, repository)
+    back = tmp_path / "back.tar"
+    move("export", f"{repository}:first", tmp_path / "back.tar.partial")
+    assert "holds no manifest none" in there("export", f"{repository}:none", str(back)).out
+    assert not back.exists()
+    report = move("export", f"{repository}:second", back)
+    assert report["blobs_sent"] == 3
+    assert read_layout_archive(back) == second
+    with tarfile.open(back) as members:
+        assert len(members.getnames()) == 4 + 3
+
+
+def test_one_that_can_not_be_moved_does_not_keep_the_others(
+    there: CommandLine, remote: Remote, repository: str, tmp_path: Path
+) -> None:
+    bad, good = make_image(), make_image()
+    layout = write_layout(tmp_path / "in", bad=bad, good=good)
+    (layout / "blobs" / bad.layers[0].digest.replace(":", "/")).unlink()
+    said = there("import", str(layout), repository, "--json")
+    assert said.code == 1
+    [problem] = said.document["problems"]
+    assert problem["image"] == bad.digest
+    assert remote.tags(repository) == ["good"]
+
+
 def test_a_second_run_moves_nothing(move: Move, repository: str, tmp_path: Path) -> None:
     layout = write_layout(tmp_path / "in", multi=make_index(), one=make_image())
     assert move("import", layout, repository)["blobs_sent"] == 9

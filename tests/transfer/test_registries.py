@@ -58,6 +58,21 @@ def test_there_and_back(
     assert referrer["digest"] == signature.digest
 
 
+def test_signatures_of_old_come_by_their_tags(
+    move: Move, remote: Remote, other: OldRegistry, signed_in: tuple[str, ...], repository: str
+) -> None:
+    image, signature = make_image(), make_image()
+    other.push(repository, image, "v1")
+    tag = f"{image.digest.replace(':', '-')}.sig"
+    other.push(repository, signature, tag)
+    source = f"{other.address}/{repository}:v1"
+    move("copy", source, f"{repository}/alone", *signed_in)
+    assert remote.tags(f"{repository}/alone") == ["v1"]
+    move("copy", source, f"{repository}/signed", "--referrers", *signed_in)
+    assert remote.tags(f"{repository}/signed") == [tag, "v1"]
+    assert remote.content(f"{repository}/signed", tag) == signature
+
+
 def test_whole_repositories(
     move: Move, remote: Remote, other: OldRegistry, signed_in: tuple[str, ...], repository: str
 ) -> None:
