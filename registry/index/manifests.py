@@ -38,10 +38,12 @@ OF_REPOSITORY = (
     .where(repositories.c.name == bindparam("repository"))
 )
 FIND_BY_DIGEST = Statement(OF_REPOSITORY.where(manifests.c.digest == bindparam("digest")))
+# Through the tag alone: what it points to is in its repository, and nobody is led to read all that is there.
 FIND_BY_TAG = Statement(
-    OF_REPOSITORY.join(tags, tags.c.manifest_id == manifests.c.id).where(
-        tags.c.repository_id == repositories.c.id, tags.c.name == bindparam("tag")
-    )
+    select(*MANIFEST)
+    .join(tags, tags.c.manifest_id == manifests.c.id)
+    .join(repositories, repositories.c.id == tags.c.repository_id)
+    .where(repositories.c.name == bindparam("repository"), tags.c.name == bindparam("tag"))
 )
 
 BODY = Statement(select(manifests.c.body).where(manifests.c.id == bindparam("manifest_id")))
