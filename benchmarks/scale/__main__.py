@@ -40,6 +40,7 @@ def main() -> int:
                     sample = Sample(connection, Scale(blobs))
                 measured.append(_measure(database, sample, with_plans=largest))
                 if largest or blobs == arguments.blobs[0]:
+                    database.remove_quotas()  # what they cost is told apart
                     loads.setdefault(database.name, []).append((f"blobs-{blobs}", url, sample))
                 database.close()
         outcomes = {

@@ -59,6 +59,11 @@ class Database(ABC):
     def bytes_of_tables(self) -> dict[str, tuple[int, int]]:
         """Bytes of each table: of its rows, and of its indexes."""
 
+    def remove_quotas(self) -> None:
+        """For good."""
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("DELETE FROM quotas")
+
     def close(self) -> None:
         self._engine.dispose()
 
