@@ -56,6 +56,8 @@ POINT = Statement(
     )
 )
 
+ADD = Statement(lambda insert: insert(tags).on_conflict_do_nothing())
+
 REMOVE = Statement(delete(tags).where(HERE))
 
 REMOVE_OF_MANIFEST = Statement(
@@ -107,6 +109,23 @@ def point(
     POINT.run(connection, {**here, "manifest_id": manifest_id, "updated_at": now})
     if before != manifest_id:
         record_history(connection, repository_id, [tag], digest, by, now)
+
+
+def add(
+    connection: Connection,
+    repository_id: int,
+    tag: str,
+    manifest_id: int,
+    digest: str,
+    by: str | None,
+    now: float,
+) -> bool:
+    """Point a tag that points nowhere. False: it does, to whatever."""
+    values = {"repository_id": repository_id, "name": tag, "manifest_id": manifest_id, "updated_at": now}
+    if not ADD.run(connection, values):
+        return False
+    record_history(connection, repository_id, [tag], digest, by, now)
+    return True
 
 
 def remove(connection: Connection, repository_id: int, tag: str, by: str | None, now: float) -> bool:

@@ -14,10 +14,7 @@ QuotaLimits = list[tuple[str, int]]
 
 def check_may_move(connection: Connection, repository: str, names: Iterable[str], digest: str) -> None:
     """Raise TagImmutable if one of these tags may not be pointed to this digest: it points elsewhere."""
-    fixed = immutable(connection, repository, names)
-    if fixed:
-        repositories.lock(connection, repository)  # of two first pushes, the second sees the first
-    for name in fixed:
+    for name in held_immutable(connection, repository, names):
         current = tags.digest_of(connection, repository, name)
         if current is not None and current != digest:
             raise TagImmutable(repository, name)
@@ -27,6 +24,15 @@ def check_may_go(connection: Connection, repository: str, names: Iterable[str]) 
     """Raise TagImmutable if one of these tags, which exist, may not be deleted."""
     for name in immutable(connection, repository, names):
         raise TagImmutable(repository, name)
+
+
+def held_immutable(connection: Connection, repository: str, names: Iterable[str]) -> list[str]:
+    """As `immutable`. Who asks for the same waits for the end of this transaction: of two first pushes, the
+    second sees the first."""
+    fixed = immutable(connection, repository, names)
+    if fixed:
+        repositories.lock(connection, repository)
+    return fixed
 
 
 def immutable(connection: Connection, repository: str, names: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Undo: restoring tags, manifests and repositories, each with what went with it, in one transaction."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ from auth.decisions import may
 from auth.identity import Identity
 from auth.roles import Action
 from registry.index import Connection, Index, manifests, removed, repositories, restored, tag_history, tags
-from registry.index.access import RepositoryFacts
+from registry.index.manifests import ManifestRow
 from registry.index.restored import RemovedRepository
 from registry.oci.digest import Digest
 from registry.oci.errors import Conflict, Unknown
@@ -18,7 +18,7 @@ from registry.oci.name import RepositoryName, Tag
 from registry.services.audit import Audit, AuditRow
 from registry.services.batches import rows_after
 from registry.services.history import facts, said, tagged_at
-from registry.services.policies import check_may_move, check_quota
+from registry.services.policies import check_may_move, check_quota, held_immutable
 from registry.services.restoring import bring_back
 
 __all__ = ["RemovedRepository", "Restored", "RestoredRepository", "Undo"]
@@ -70,7 +70,10 @@ class Undo:
             digest = Digest(tagged_at(connection, row, repository, tag, at))
             check_may_move(connection, repository, (tag,), digest)
             back = bring_back(connection, repository, row, digest, now)
-            moved = _point(connection, repository, row, (tag,), digest, actor, now)
+            here = _here(connection, repository, digest)
+            moved = () if tags.digest_of(connection, repository, tag) == digest else (tag,)
+            for name in moved:
+                tags.point(connection, row.id, name, here.id, digest, actor.principal, now)
             result = Restored(digest, back.manifests, moved, back.missing)
             told = {"tag": tag, "at": said(at), "digest": digest, "manifests": result.manifests}
             return result, self._audit.record(connection, actor, "tag.restore", repository, told)
@@ -90,12 +93,14 @@ class Undo:
             row = facts(connection, repository)
             lost = removed.lock(connection, row.uid, [digest])
             back = bring_back(connection, repository, row, digest, now)
-            names: list[str] = []
-            if with_tags and digest in back.manifests:
+            gone: Sequence[str] = ()
+            if with_tags and lost and digest in back.manifests:
                 gone = tag_history.gone_with(connection, row.id, digest, lost[0].removed_at)
-                names = [name for name in gone if tags.digest_of(connection, repository, name) is None]
-            moved = _point(connection, repository, row, names, digest, actor, now)
-            result = Restored(digest, back.manifests, moved, back.missing)
+            held_immutable(connection, repository, gone)
+            here = _here(connection, repository, digest)
+            by = actor.principal
+            added = [one for one in gone if tags.add(connection, row.id, one, here.id, digest, by, now)]
+            result = Restored(digest, back.manifests, tuple(added), back.missing)
             told = {"digest": digest, "manifests": result.manifests, "tags": result.tags}
             return result, self._audit.record(connection, actor, "manifest.restore", repository, told)
 
@@ -179,19 +184,8 @@ def _chosen(connection: Connection, name: str, uid: str | None) -> RemovedReposi
     return rows[0]
 
 
-def _point(
-    connection: Connection,
-    repository: str,
-    row: RepositoryFacts,
-    names: Iterable[str],
-    digest: Digest,
-    actor: Actor,
-    now: float,
-) -> tuple[str, ...]:
-    """Point tags to a manifest that is there; those that were moved."""
-    here = manifests.find_by_digest(connection, repository, digest)
-    assert here is not None
-    moved = tuple(name for name in names if tags.digest_of(connection, repository, name) != digest)
-    for name in moved:
-        tags.point(connection, row.id, name, here.id, digest, actor.principal, now)
-    return moved
+def _here(connection: Connection, repository: str, digest: Digest) -> ManifestRow:
+    """A manifest that was brought back, or had not gone."""
+    row = manifests.find_by_digest(connection, repository, digest)
+    assert row is not None
+    return row
