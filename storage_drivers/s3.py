@@ -108,12 +108,12 @@ class S3Driver(StorageDriver):
             _, cancelled = await finished(last)
             broken = cancelled or broken
         except BaseException as failure:
-            await finished(appending.give_up())
+            _, cancelled = await finished(appending.give_up())
+            broken = await settled(dropping) or cancelled or broken
             if isinstance(broken, CancelledError):
                 raise broken from failure
             raise
-        finally:
-            await settled(dropping)
+        broken = await settled(dropping) or broken
         left = {*appending.staged.spent} - ({*staged.spent} - dropping.result())
         after = replace(appending.staged, spent=tuple(sorted(left)))
         if broken is not None:

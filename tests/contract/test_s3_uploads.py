@@ -10,6 +10,7 @@ import pytest
 from storage_drivers import Interrupted, NoSpace, NotFound, Run, Upload
 from storage_drivers.s3 import S3Driver
 from storage_drivers.s3_parts import MOST_PARTS, PartPlan, Staged
+from storage_drivers.threads import settled
 from tests.contract.sources import DIGEST, MEBIBYTE, content_of, get, locations, runs_of, through_json
 from tests.support.s3_server import S3Server
 
@@ -208,6 +209,38 @@ async def test_who_is_cancelled_while_he_waits_for_memory(driver: S3Driver) -> N
     upload = await driver.append(upload, runs_of(content[upload.offset :]))
     assert await get(driver, await driver.commit(upload, DIGEST)) == content
     assert driver.budget.used == 0
+
+
+async def test_who_is_cancelled_while_segments_are_dropped_hears_of_it(
+    driver: S3Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await driver.begin()
+    for size in (100, 10, 200):
+        upload = through_json(await driver.append(upload, runs_of(content_of(size))))
+    assert Staged.of(upload, upload.offset).spent
+    waiting, go_on = asyncio.Event(), asyncio.Event()
+    delete = driver._bucket.delete
+
+    async def slow(key: str) -> None:
+        await go_on.wait()
+        await delete(key)
+
+    async def told(future: "asyncio.Future[Any]") -> asyncio.CancelledError | None:
+        waiting.set()
+        return await settled(future)
+
+    monkeypatch.setattr(driver._bucket, "delete", slow)
+    monkeypatch.setattr("storage_drivers.s3.settled", told)
+    task = asyncio.create_task(driver.append(upload, runs_of(content_of(5))))
+    await waiting.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(Interrupted) as broken:
+        await task
+    assert isinstance(broken.value.__cause__, asyncio.CancelledError)
+    assert broken.value.upload.offset == 315
+    assert len(await get(driver, await driver.commit(broken.value.upload, DIGEST))) == 315
 
 
 async def test_a_lazy_run_waits_for_memory_with_little(driver: S3Driver) -> None:
