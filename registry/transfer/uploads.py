@@ -15,7 +15,7 @@ from registry.transfer.content import Moved, Pieces, Read
 from registry.transfer.errors import Damaged, Interrupted, TransferError
 from registry.transfer.sessions import Sessions
 
-CHUNK_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 8 * 1024 * 1024
 """What is held in memory of a blob: a chunk is sent whole, again if need be."""
 
 OCTETS = {"Content-Type": "application/octet-stream"}
