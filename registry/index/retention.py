@@ -45,6 +45,7 @@ class LiveManifest(NamedTuple):
     subject: str | None
     """Only where it is in the repository, too."""
     referrers: frozenset[str]
+    """Also those that are attached by a tag."""
 
 
 TAGS = Statement(
@@ -133,6 +134,17 @@ REFERRERS = select(manifests.c.subject, manifests.c.digest).where(
 )
 
 
+# Tags like sha256-<hex> and sha256-<hex>.sig: what clients attach that know no referrers.
+ATTACHED = Statement(
+    select(manifests.c.digest)
+    .join(tags, tags.c.manifest_id == manifests.c.id)
+    .where(
+        tags.c.repository_id == bindparam("repository_id"),
+        tags.c.name >= bindparam("first"),
+        tags.c.name < bindparam("end"),
+    )
+)
+
 HERE = select(manifests.c.digest).where(
     manifests.c.repository_id == bindparam("repository_id"), manifests.c.digest.in_(DIGESTS)
 )
@@ -171,6 +183,10 @@ def lock(connection: Connection, repository_id: int, digests: Collection[str]) -
     for digest, name, updated_at in select_all(TAGS_ON):
         names.setdefault(digest, {})[name] = updated_at
     parents, referrers = _grouped(select_all(PARENTS)), _grouped(select_all(REFERRERS))
+    for digest, *_ in rows:
+        first = digest.replace(":", "-")
+        values = {"repository_id": repository_id, "first": first, "end": f"{first}/"}  # behind the dot
+        referrers.setdefault(digest, set()).update(one for (one,) in ATTACHED.all(connection, values))
     none: frozenset[str] = frozenset()
     return {
         digest: LiveManifest(

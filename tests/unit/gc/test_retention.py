@@ -174,6 +174,7 @@ async def test_a_push_in_between_wins(shelf: Shelf) -> None:
     tagged = await shelf.push("tagged", "tagged")
     listing = await shelf.push("listing", "listing", lists=children[:2])
     signed = await shelf.push("signed", "signed")
+    cosigned = await shelf.push("cosigned", "cosigned")
     gone = await shelf.push("gone", "gone", lists=[children[2]])
     await shelf.set_rule(keep_last=0)
     decided = await shelf.decided()
@@ -183,17 +184,21 @@ async def test_a_push_in_between_wins(shelf: Shelf) -> None:
     await shelf.push("tagged", "another")
     new = await shelf.push("a new index", lists=[children[0]])
     await shelf.push("signature", subject=signed)
+    attached = f"sha256-{cosigned.encoded}.sig"
+    await shelf.push("another signature", attached)
     await shelf.manifests.delete(NAME, gone, CI)
 
-    assert await shelf.carry_out(decided) == (3, 4)
-    assert await shelf.names() == {"moved", "again", "another"}
-    found = {one: await shelf.has(one) for one in (moved, again, tagged, listing, signed, new, *children)}
+    assert await shelf.carry_out(decided) == (4, 4)
+    assert await shelf.names() == {"moved", "again", "another", attached}
+    these = (moved, again, tagged, listing, signed, cosigned, new, *children)
+    found = {one: await shelf.has(one) for one in these}
     assert found == {
         moved: False,  # nothing points to it any more
         again: True,
         tagged: True,
         listing: False,
         signed: True,
+        cosigned: True,
         new: True,
         children[0]: True,
         children[1]: False,
