@@ -8,6 +8,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    ScalarSelect,
     String,
     cast,
     delete,
@@ -94,7 +95,9 @@ def bring_back_manifests(
     connection: Connection, repository_id: int, ids: Collection[int], now: float
 ) -> None:
     """Have deleted manifests in their repository again, which has none of them."""
-    _bring_back(connection, repository_id, removed_manifests.c.id.in_(ids), now)
+    chosen = removed_manifests.c.id.in_(ids)
+    _bring_back(connection, repository_id, chosen)
+    _bring_back_edges(connection, repository_id, chosen, now)
 
 
 def bring_back_repository(
@@ -112,7 +115,11 @@ def bring_back_repository(
     )
     repository_id = int(made.scalar_one())
     with_it = (removed_manifests.c.repository_uid == uid) & (removed_manifests.c.removed_at == row.removed_at)
-    _bring_back(connection, repository_id, with_it, now)
+    _bring_back(connection, repository_id, with_it)
+    if connection.dialect.name == "postgresql":
+        # It believes that a new repository is empty, and would look at all of its manifests to find one.
+        connection.exec_driver_sql("ANALYZE manifests")
+    _bring_back_edges(connection, repository_id, with_it, now)
     _bring_back_tags(connection, repository_id, uid, by, now)
     connection.execute(
         update(removed_manifests).where(removed_manifests.c.repository_uid == uid).values(repository=name)
@@ -134,19 +141,23 @@ def damaged(connection: Connection, repository_id: int, limit: int) -> Sequence[
     return list(connection.scalars(statement))
 
 
-def _bring_back(connection: Connection, repository_id: int, chosen: ColumnElement[bool], now: float) -> None:
-    here = literal(repository_id, BigInteger)
+def _bring_back(connection: Connection, repository_id: int, chosen: ColumnElement[bool]) -> None:
     columns = [removed_manifests.c[name] for name in COPIED]
-    manifest = removed_manifests.join(
-        manifests,
-        (manifests.c.repository_id == here) & (manifests.c.digest == removed_manifests.c.digest),
-    )
+    source = select(literal(repository_id, BigInteger), *columns).where(chosen)
+    _copy(connection, manifests, ("repository_id", *COPIED), source)
+
+
+def _bring_back_edges(
+    connection: Connection, repository_id: int, chosen: ColumnElement[bool], now: float
+) -> None:
+    """What the manifests need that are here again; what was kept of them goes."""
+    here = literal(repository_id, BigInteger)
+    manifest_id = _manifest_id(here, removed_manifests.c.digest)
     needed = removed_manifest_blobs.c.removed_manifest_id == removed_manifests.c.id
     listed = removed_manifest_children.c.removed_manifest_id == removed_manifests.c.id
     blob_id = removed_manifest_blobs.c.blob_id
     # Each of these is needed by the one behind it. A link is there as long as nobody has deleted the blob.
     for table, names, source in (
-        (manifests, ("repository_id", *COPIED), select(here, *columns)),
         (
             repository_blobs,
             ("repository_id", "blob_id", "created_at", "examine_at"),
@@ -157,13 +168,13 @@ def _bring_back(connection: Connection, repository_id: int, chosen: ColumnElemen
         (
             manifest_blobs,
             ("manifest_id", "repository_id", "blob_id"),
-            select(manifests.c.id, here, blob_id).select_from(manifest.join(removed_manifest_blobs, needed)),
+            select(manifest_id, here, blob_id).join_from(removed_manifests, removed_manifest_blobs, needed),
         ),
         (
             manifest_children,
             ("manifest_id", "child_digest"),
-            select(manifests.c.id, removed_manifest_children.c.child_digest).select_from(
-                manifest.join(removed_manifest_children, listed)
+            select(manifest_id, removed_manifest_children.c.child_digest).join_from(
+                removed_manifests, removed_manifest_children, listed
             ),
         ),
     ):
@@ -177,17 +188,13 @@ def _bring_back_tags(
     """The tags of a repository and their history, in which it is written that they went and came back."""
     here = literal(repository_id, BigInteger)
     history = ("repository_id", "name", "digest", "at", "by")
-    pointed = removed_tags.join(
-        manifests, (manifests.c.repository_id == here) & (manifests.c.digest == removed_tags.c.digest)
-    )
+    manifest_id = _manifest_id(here, removed_tags.c.digest)
     of_tags = removed_tags.c.repository_uid == uid
     _copy(
         connection,
         tags,
         ("repository_id", "name", "manifest_id", "updated_at"),
-        select(here, removed_tags.c.name, manifests.c.id, removed_tags.c.updated_at)
-        .select_from(pointed)
-        .where(of_tags),
+        select(here, removed_tags.c.name, manifest_id, removed_tags.c.updated_at).where(of_tags),
     )
     past = [removed_tag_history.c[name] for name in history[1:]]
     _copy(
@@ -204,6 +211,15 @@ def _bring_back_tags(
         tag_history,
         history,
         select(here, *came_back).where(of_tags).order_by(removed_tags.c.name),
+    )
+
+
+def _manifest_id(repository_id: ColumnElement[int], digest: ColumnElement[str]) -> ScalarSelect[int]:
+    """Looked up for each row: a join of rows that were just entered could become one of all with all."""
+    return (
+        select(manifests.c.id)
+        .where(manifests.c.repository_id == repository_id, manifests.c.digest == digest)
+        .scalar_subquery()
     )
 
 
