@@ -190,11 +190,13 @@ class Collector:
         """Deletes a batch of objects that were discarded long enough ago. One that can't be deleted must not
         keep all others: the error is raised behind them, unless it goes on and on."""
         after = (0.0, "")
+        before: float | None = None
         failures: list[RegistryError] = []
 
         async def step() -> bool:
-            nonlocal after
-            before = time.time() - self.delay_seconds
+            nonlocal after, before
+            if before is None:  # once, so that what is postponed does not come again
+                before = time.time() - self.delay_seconds
             rows = await self._index.read(
                 partial(collection.discarded_before, before=before, after=after, limit=OBJECTS)
             )
@@ -203,19 +205,22 @@ class Collector:
                     raise failures[0]
                 return False
             after = rows[-1].since, rows[-1].location
+            locations = [row.location for row in rows]
             failpoint(CHOSEN)
             try:
                 with translated_errors():
-                    await self._driver.delete_many([row.location for row in rows])
+                    await self._driver.delete_many(locations)
             except RegistryError as error:
                 failures.append(error)
+                # Or each collection would begin with the same ones, and end there.
+                await run.job.write(partial(collection.postpone, locations=locations, now=time.time()))
                 if len(failures) == MOST_FAILURES:
                     raise
                 return True
             failpoint(DELETED)
             freed = sum(row.size or 0 for row in rows)
             await run.write(
-                partial(collection.forget, locations=[row.location for row in rows]),
+                partial(collection.forget, locations=locations),
                 lambda tally, _none: tally.plus(objects=len(rows), freed=freed),
             )
             failpoint(FORGOTTEN)

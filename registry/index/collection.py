@@ -163,6 +163,10 @@ KNOWN = Statement(
     )
 )
 
+POSTPONE_BYTES = Statement(
+    update(discarded).where(discarded.c.location == bindparam("wanted")).values(since=bindparam("time"))
+)
+
 FORGET = Statement(delete(discarded).where(discarded.c.location == bindparam("wanted")))
 
 
@@ -207,6 +211,11 @@ def discarded_before(
     since, location = after
     values = {"before": before, "since": since, "location": location, "limit": limit}
     return [Discarded(*row) for row in DISCARDED_BEFORE.all(connection, values)]
+
+
+def postpone(connection: Connection, locations: Iterable[str], now: float) -> None:
+    """Have discarded locations wait as if they were discarded now, behind all others."""
+    POSTPONE_BYTES.run_each(connection, [{"wanted": location, "time": now} for location in locations])
 
 
 def forget(connection: Connection, locations: Iterable[str]) -> None:

@@ -413,6 +413,26 @@ async def test_one_object_that_can_t_be_deleted_keeps_no_others(
     assert await store.count("discarded") == 0
 
 
+async def test_many_objects_that_can_t_be_deleted_keep_no_others_for_ever(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gc_collector, "OBJECTS", 1)
+    driver = Stubborn()
+    store = Store(index, driver, delay=1000.0)
+    for number in range(7):
+        await store.push(b"%d" % number)
+    await store.collect()
+    oldest = text("SELECT location FROM discarded ORDER BY since, location")
+    age = text("UPDATE discarded SET since = since - 2000")
+    locations = await index.read(lambda connection: connection.execute(oldest).scalars().all())
+    await index.write(lambda connection: connection.execute(age))
+    driver.refused = set(locations[: gc_collector.MOST_FAILURES])
+    with pytest.raises(Unavailable):
+        await store.collect()
+    await store.collect()
+    assert await store.objects() == await store.count("discarded") == gc_collector.MOST_FAILURES
+
+
 async def test_a_preview_changes_nothing_and_says_why(store: Store) -> None:
     store.window = 1000
     until = round(time.time()) + 1000.0
