@@ -34,12 +34,15 @@ FIND = Statement(
 
 IS_DISCARDED = Statement(select(discarded.c.since).where(discarded.c.location == bindparam("location")))
 
-# A tag that was moved later stays, and so does one that was deleted later: its history tells.
-NEWER = exists().where(
+# A tag that was moved later stays, and so does one that was deleted later: its history tells. What was taken
+# over from this very link is not taken over again, whatever the clock of the old registry said.
+IN_HISTORY = (
     tag_history.c.repository_id == bindparam("repository_id"),
     tag_history.c.name == bindparam("name"),
-    tag_history.c.at > bindparam("time"),
+    (tag_history.c.at > bindparam("time"))
+    | ((tag_history.c.at == bindparam("time")) & (tag_history.c.digest == bindparam("digest"))),
 )
+NEWER = exists().where(*IN_HISTORY)
 POINTED = select(
     bindparam("repository_id", type_=BigInteger),
     bindparam("name", type_=String),
@@ -62,11 +65,7 @@ POINT = Statement(_point)
 
 CHANGED_AFTER = Statement(
     select(tag_history.c.id)
-    .where(
-        tag_history.c.repository_id == bindparam("repository_id"),
-        tag_history.c.name == bindparam("name"),
-        tag_history.c.at > bindparam("time"),
-    )
+    .where(*IN_HISTORY)
     .union_all(
         select(tags.c.manifest_id).where(
             tags.c.repository_id == bindparam("repository_id"),
@@ -119,9 +118,10 @@ def enter(
     return None if row.location == location and is_discarded(connection, location) else row
 
 
-def changed_after(connection: Connection, repository_id: int, tag: str, at: float) -> bool:
-    """Whether a tag was moved, deleted or pushed again here later than that."""
-    values = {"repository_id": repository_id, "name": tag, "time": at}
+def changed_after(connection: Connection, repository_id: int, tag: str, digest: str, at: float) -> bool:
+    """Whether a tag was moved, deleted or pushed again here later than somebody pointed it to the digest at
+    that time, elsewhere."""
+    values = {"repository_id": repository_id, "name": tag, "digest": digest, "time": at}
     return CHANGED_AFTER.first(connection, values) is not None
 
 
@@ -136,7 +136,9 @@ def point(
 ) -> bool:
     """Point a tag as it was pointed at the time `at`. False: it was moved or deleted here later, or points
     there already."""
-    values = {"repository_id": repository_id, "name": tag, "manifest_id": manifest_id, "time": at}
+    values = {
+        "repository_id": repository_id, "name": tag, "manifest_id": manifest_id, "digest": digest, "time": at
+    }  # fmt: skip
     if not POINT.run(connection, values):
         return False
     record_history(connection, repository_id, [tag], digest, by, at)

@@ -102,7 +102,7 @@ class TagAdoption:
         if current == target:
             return Outcome.UNCHANGED
         at = self._tree.tags[name]
-        if repository_id is not None and adoption.changed_after(connection, repository_id, name, at):
+        if repository_id is not None and adoption.changed_after(connection, repository_id, name, target, at):
             return Outcome.NEWER_HERE
         if target not in self._known:
             return Outcome.NEWER_HERE if target in self._deleted else Outcome.NO_MANIFEST

@@ -38,6 +38,8 @@ def two_manifests(connection: Connection) -> tuple[int, int, int]:
         ("same manifest", 100.0, False),
         ("deleted later", 100.0, False),
         ("deleted before", 100.0, True),
+        ("taken over, then pushed by our slower clock", 100.0, False),
+        ("taken over, then deleted by our slower clock", 100.0, False),
     ],
 )
 async def test_the_newer_of_two_counts(index: Index, here: str, at: float, points: bool) -> None:
@@ -56,17 +58,25 @@ async def test_the_newer_of_two_counts(index: Index, here: str, at: float, point
             case "deleted later" | "deleted before":
                 point(10.0)
                 tags.remove(connection, repository, "latest", None, 101.0 if "later" in here else 99.0)
+            case "taken over, then pushed by our slower clock":
+                adoption.point(connection, repository, "latest", first, FIRST, "user:a", at)
+                point(90.0)
+            case "taken over, then deleted by our slower clock":
+                adoption.point(connection, repository, "latest", first, FIRST, "user:a", at)
+                tags.remove(connection, repository, "latest", None, 90.0)
         return repository, first, second
 
     repository, first, _ = await index.write(prepare)
-    late = await index.read(lambda connection: adoption.changed_after(connection, repository, "latest", at))
+    late = await index.read(
+        lambda connection: adoption.changed_after(connection, repository, "latest", FIRST, at)
+    )
     pointed = await index.write(
         lambda connection: adoption.point(connection, repository, "latest", first, FIRST, "user:a", at)
     )
     now = await index.read(lambda connection: tags.digest_of(connection, "team/app", "latest"))
 
     assert pointed is points
-    assert late is (here in ("newer", "deleted later"))
+    assert late is (here in ("newer", "deleted later") or "taken over" in here)
     assert (now == FIRST) is (points or here == "same manifest")
 
 
