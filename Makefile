@@ -6,7 +6,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
 URL ?=
 
-.PHONY: help serve test check tools conformance conformance-official bench torture clean
+.PHONY: help serve test check tools conformance conformance-official bench bench-scale torture clean
 
 help:
 	@echo 'make serve                  serve on 127.0.0.1:5000, data in ./data; flags: ARGS="--listen ..."'
@@ -16,6 +16,7 @@ help:
 	@echo 'make conformance URL=...    check any registry against the specification'
 	@echo 'make conformance-official   run the official conformance program against a server of our own'
 	@echo 'make bench                  measure side by side with other registries'
+	@echo 'make bench-scale            measure what an index of a million blobs costs, for docs/scale.md'
 	@echo 'make torture                the kill -9 loop, for long'
 	@echo 'make clean                  remove what can be made again; data stays'
 
@@ -43,6 +44,9 @@ conformance-official: .venv/test.stamp
 
 bench: .venv/test.stamp
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-scale: .venv/test.stamp
+	@.venv/bin/python -m benchmarks.scale $(ARGS)
 
 torture: .venv/test.stamp
 	@.venv/bin/python -m tests.faults.torture $(ARGS)
