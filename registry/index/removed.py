@@ -80,6 +80,9 @@ COPIED = (
 SETTINGS = ("uid", "name", "created_at", "public", "description", "immutable_tags", "updated_at")
 """Columns that a repository has, deleted or not."""
 
+SMALL_ROWS = 10
+"""So many rows of a history are deleted in the time of one manifest."""
+
 NOW = bindparam("moment", type_=Double)
 BY = bindparam("who", type_=String)
 
@@ -274,10 +277,11 @@ def damaged(connection: Connection, ids: Collection[int]) -> dict[str, set[str]]
 
 
 def expire(connection: Connection, before: float, limit: int) -> int:
-    """End what was deleted before a time: one repository, or at most `limit` manifests. Their blobs, and the
-    links to these, are to be examined. Returns how many were found; 0: nothing is left.
+    """End what was deleted before a time: a piece of a repository, or at most `limit` manifests. Their blobs,
+    and the links to these, are to be examined. Returns how many were found; 0: nothing is left.
 
-    A repository goes before its manifests, so that none can be restored without some of them.
+    A repository goes before its manifests, and can't be restored from the first piece on: it comes back whole
+    or not at all.
     """
     oldest = (
         select(removed_repositories.c.uid)
@@ -287,8 +291,7 @@ def expire(connection: Connection, before: float, limit: int) -> int:
     )
     uid = connection.scalar(oldest)
     if uid is not None:
-        connection.execute(delete(removed_repositories).where(removed_repositories.c.uid == uid))
-        return 1
+        return _end_repository(connection, uid, limit * SMALL_ROWS)
     oldest_manifests = (
         select(removed_manifests.c.id)
         .where(removed_manifests.c.removed_at < before)
@@ -300,6 +303,20 @@ def expire(connection: Connection, before: float, limit: int) -> int:
         _examine(connection, ids, before)
         connection.execute(delete(removed_manifests).where(removed_manifests.c.id.in_(ids)))
     return len(ids)
+
+
+def _end_repository(connection: Connection, uid: str, limit: int) -> int:
+    """Delete at most `limit` rows of a repository's history and tags, and at last its own."""
+    here = removed_repositories.c.uid == uid
+    connection.execute(update(removed_repositories).where(here).values(ending=True))
+    for table, key in ((removed_tag_history, "id"), (removed_tags, "name")):
+        some = select(table.c[key]).where(table.c.repository_uid == uid).limit(limit)
+        ended = connection.execute(
+            delete(table).where(table.c.repository_uid == uid, table.c[key].in_(some))
+        ).rowcount
+        if ended:
+            return ended
+    return connection.execute(delete(removed_repositories).where(here)).rowcount
 
 
 def _examine(connection: Connection, ids: Sequence[int], at: float) -> None:

@@ -63,7 +63,7 @@ REPOSITORY = select(
     removed_repositories.c.created_at,
     removed_repositories.c.removed_at,
     removed_repositories.c.removed_by,
-)
+).where(removed_repositories.c.ending.is_(False))
 
 
 def page(

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from registry.index.tables import Identity, metadata, text_by_byte
@@ -42,6 +43,7 @@ removed_repositories = Table(
     Column("updated_at", Double),
     Column("removed_at", Double, nullable=False, index=True),
     Column("removed_by", String(255)),
+    Column("ending", Boolean, nullable=False, server_default=false(), comment="too late to restore it"),
 )
 
 removed_tag_history = Table(

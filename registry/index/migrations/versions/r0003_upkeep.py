@@ -111,6 +111,13 @@ def _create_removed() -> None:
         sa.Column("updated_at", sa.Double),
         sa.Column("removed_at", sa.Double, nullable=False),
         sa.Column("removed_by", sa.String(255)),
+        sa.Column(
+            "ending",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.false(),
+            comment="too late to restore it",
+        ),
         sa.PrimaryKeyConstraint("uid", name="pk_removed_repositories"),
     )
     op.create_index("ix_removed_repositories_name", "removed_repositories", ["name"])
