@@ -48,7 +48,7 @@ class RetentionSummary(Answer):
     untagged_dropped: int
     bytes: int = Field(
         description="that would come free when nothing can be restored any more: of manifests, and of blobs "
-        "that nothing else holds in any repository"
+        "that nothing else holds in these repositories or, for administrators of the registry, in any"
     )
 
 
@@ -164,6 +164,7 @@ def preview_of(call: Call, question: RetentionQuestion) -> Preview:
         pattern,
         lambda name: may(call.caller, Action.CONFIGURE, name, public=False),
         None if rule is None else rule.row(rule.name, call.actor.principal),
+        everything=call.caller.is_administrator,
     )
 
 

@@ -31,11 +31,12 @@ REMEMBERED = 4
 
 class Preview(NamedTuple):
     """What to look at: the repositories that match and that may be shown; with the rule `tried`, which is not
-    set, as if it were."""
+    set, as if it were. Who may not know `everything` learns nothing of other repositories."""
 
     repositories: RepositoryPattern
     shown: Callable[[str], bool]
     tried: RetentionRuleRow | None = None
+    everything: bool = False
 
 
 class Entry(NamedTuple):
@@ -67,7 +68,8 @@ class Cursor(NamedTuple):
 
 class Summary(NamedTuple):
     """Numbers of tags, and of manifests without one. `bytes`: of the manifests that would go, and of the
-    blobs that nothing else holds then in any repository."""
+    blobs that nothing else holds then: in any repository, or in those that were looked at for who may not
+    know everything."""
 
     repositories: int
     tags_kept: int
@@ -131,14 +133,14 @@ def _summary(connection: Connection, preview: Preview, now: float) -> Summary:
         count += bool(decision.verdicts)
         numbers.update((one.tag is not None, one.kept) for one in decision.verdicts)
         bytes += sum(one.facts.size for one in decision.going.values())
-        held.add(connection, [one.facts.id for one in decision.going.values()])
+        held.add(connection, row.id, [one.facts.id for one in decision.going.values()])
     return Summary(
         repositories=count,
         tags_kept=numbers[True, True],
         tags_dropped=numbers[True, False],
         untagged_kept=numbers[False, True],
         untagged_dropped=numbers[False, False],
-        bytes=bytes + held.freed(connection),
+        bytes=bytes + held.freed(connection, elsewhere=preview.everything),
     )
 
 

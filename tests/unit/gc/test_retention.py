@@ -344,9 +344,10 @@ async def test_bytes_come_free_that_nothing_else_holds(shelf: Shelf) -> None:
     await shelf.index.write(fill)
     previews = Previews(shelf.index)
 
-    async def freed(repositories: str, **conditions: Any) -> Summary:
+    async def freed(repositories: str, everything: bool = True, **conditions: Any) -> Summary:
         pattern = RepositoryPattern(repositories)
-        return await previews.summary(Preview(pattern, lambda _name: True, rule(**conditions)))
+        preview = Preview(pattern, lambda name: everything or name != "acme/zoo", rule(**conditions))
+        return await previews.summary(preview._replace(everything=everything))
 
     assert (await freed("acme/app", tags=["v1"], keep_last=0)).bytes == 5 + 10
     assert (await freed("acme/app", tags=["v*"], keep_last=0)).bytes == 10 + 110
@@ -354,6 +355,9 @@ async def test_bytes_come_free_that_nothing_else_holds(shelf: Shelf) -> None:
     whole = await freed("**", keep_last=0)
     assert whole == Summary(2, 0, 4, 0, 0, 20 + 1111)
     assert (await freed("**", keep_tags=["edge"])).bytes == 15 + 110
+    for hidden in "acme/app", "acme/*":
+        assert (await freed(hidden, everything=False, keep_last=0)).bytes == 15 + 1111
+        assert (await freed(hidden, everything=False, tags=["v*"], keep_last=0)).bytes == 10 + 110
 
 
 async def test_a_sparse_manifest_waits_for_its_blobs(shelf: Shelf) -> None:
@@ -366,12 +370,26 @@ async def test_a_sparse_manifest_waits_for_its_blobs(shelf: Shelf) -> None:
         connection.execute(insert(missing_blobs), values)
 
     await shelf.index.write(fill)
-    everything = RepositoryPattern("acme/app")
-    tried = rule(tags=["old"], keep_last=0), rule(keep_last=0)
-    found = [
-        await Previews(shelf.index).summary(Preview(everything, lambda _name: True, one)) for one in tried
-    ]
-    assert [one.bytes for one in found] == [5, 10 + 100]
+    previews = Previews(shelf.index)
+
+    async def freed(*patterns: str, everything: bool) -> int:
+        tried = rule(tags=patterns, keep_last=0)
+        preview = Preview(RepositoryPattern("acme/app"), lambda _name: True, tried, everything)
+        return (await previews.summary(preview)).bytes
+
+    assert await freed("old", everything=True) == 5
+    assert await freed("*", everything=True) == 10 + 100
+
+    def await_elsewhere(connection: Connection) -> None:
+        rows.blob(connection, "secret/app", "sha256:late", 100)
+        waiting = rows.manifest(connection, "secret/app", "sha256:3", 5, "waiting")
+        repository_id = repositories.find(connection, "secret/app")
+        values = {"manifest_id": waiting, "repository_id": repository_id, "digest": "sha256:late"}
+        connection.execute(insert(missing_blobs), values)
+
+    await shelf.index.write(await_elsewhere)
+    assert await freed("*", everything=True) == 10
+    assert await freed("*", everything=False) == 10 + 100
 
 
 async def test_a_preview_comes_in_pages_and_nothing_changes(shelf: Shelf) -> None:

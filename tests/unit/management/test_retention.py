@@ -6,10 +6,13 @@ import pytest
 
 from auth.identity import NOBODY, Identity
 from auth.limits import Limits
+from auth.patterns import RepositoryPattern
 from auth.principals import Kind, Principal
 from auth.roles import Role
+from registry.index import Connection
 from registry.oci.errors import AlreadyExists, Denied, InputInvalid, Unauthenticated, Unknown
-from tests.unit.management.conftest import Desk
+from tests.unit.index import rows
+from tests.unit.management.conftest import BOSS, Desk
 
 RULE = {"repositories": "acme/**", "tags": ["v*"], "keep_last": 2, "untagged_seconds": "7d"}
 RUNNING = f"sha256:{64 * 'a'}"
@@ -155,6 +158,32 @@ async def test_a_preview_shows_what_a_run_does(desk: Desk) -> None:
         await desk.call(
             "POST", "/retention/summary", {"rule": {"name": "x", "repositories": "**", "tags": ["*"]}}
         )
+
+
+async def test_the_bytes_tell_only_administrators_what_other_repositories_hold(desk: Desk) -> None:
+    def fill(connection: Connection) -> None:
+        layer = rows.blob(connection, "acme/app", "sha256:layer", 1000)
+        rows.manifest(connection, "acme/app", "sha256:1", 5, "v1", (layer,))
+
+    def hold(connection: Connection) -> None:
+        layer = rows.blob(connection, "secret/app", "sha256:layer", 1000)
+        rows.manifest(connection, "secret/app", "sha256:2", 5, "v1", (layer,))
+
+    await desk.index.write(fill)
+    maria = await desk.user("maria", (Role.MAINTAINER, "acme/**"))
+
+    async def freed(by: Identity) -> list[int]:
+        rule = {"name": "tried", "repositories": "**", "keep_last": 0}
+        asked = [{"repositories": pattern, "rule": rule} for pattern in ("acme/app", "**")]
+        answers = [await desk.call("POST", "/retention/summary", body, by=by) for body in asked]
+        return [answer.document["bytes"] for answer in answers]
+
+    assert await freed(maria) == await freed(BOSS) == [1005, 1005]
+    await desk.index.write(hold)
+    assert await freed(maria) == [1005, 1005]
+    assert await freed(BOSS) == [5, 1010]
+    limits = Limits(repositories=(RepositoryPattern("acme/**"),))
+    assert await freed(BOSS._replace(limits=limits)) == [1005, 1005]
 
 
 async def report(desk: Desk, *digests: str, by: Identity, name: str = "prod", lease: str = "1h") -> Any:
