@@ -65,8 +65,8 @@ def replace(
     retention decides from then on knows it."""
     WAIT_FOR_RETENTION.first(connection, {})
     FORGET.run(connection, {"name": reporter, "principal": reported_by})
-    for repository, digest in sorted(set(digests)):
-        RECORD.run(connection, InUseRow(repository, digest, reporter, reported_by, now, until)._asdict())
+    rows = [InUseRow(*one, reporter, reported_by, now, until) for one in sorted(set(digests))]
+    RECORD.run_each(connection, [row._asdict() for row in rows])
 
 
 def page(connection: Connection, last: Key | None, limit: int, now: float) -> Sequence[InUseRow]:
