@@ -69,6 +69,10 @@ class Retention:
         return report, None
 
     async def _names(self, wanted: RepositoryPattern, last: str | None) -> AsyncIterator[str]:
+        if wanted.is_exact:
+            if last is None or last < str(wanted):
+                yield str(wanted)
+            return
         while True:
             read = partial(repositories.page_visible, last=last, limit=BATCH, prefixes=None)
             rows = await self._index.read(read)

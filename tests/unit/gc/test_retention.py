@@ -311,6 +311,31 @@ async def test_a_run_that_has_no_time_left_says_where_it_goes_on(
     assert told == [(0, 2, ""), (0, 2, ""), (1, 1, NAME), (1, 1, "acme/zoo"), (0, 0, None)]
 
 
+async def test_a_run_in_one_repository_looks_at_no_others(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.gc.retention.ROOTS_AT_ONCE", 1)
+    for name in ("acme/app", "acme/app/part", "acme/application"):
+        for tag in ("v1", "v2"):
+            await shelf.push(f"{name} {tag}", tag, repository=RepositoryName.parse(name))
+    await shelf.set_rule(keep_last=0)
+    monkeypatch.delattr(repositories, "page_visible")
+    told = []
+    for after in (None, "", NAME):
+        async with shelf.jobs.hold("retention") as job:
+            told.append(await shelf.retention.go_on(job, RepositoryPattern(NAME), after, 0))
+
+    nothing = dict.fromkeys(("repositories", "tags", "manifests", "changed"), 0)
+    assert told == [
+        (nothing | {"tags": 1, "manifests": 1}, ""),
+        (nothing | {"repositories": 1, "tags": 1, "manifests": 1}, NAME),
+        (nothing, None),
+    ]
+    assert (await shelf.run(RepositoryPattern("acme/unknown"))) == nothing
+    monkeypatch.undo()
+    assert (await shelf.run())["tags"] == 4
+
+
 async def test_an_index_that_is_pushed_meanwhile_keeps_what_it_lists(shelf: Shelf) -> None:
     """Both at once: either the child stays, or the push is refused. On SQLite they never meet."""
     await shelf.set_rule(tags=[], untagged_seconds=500)
