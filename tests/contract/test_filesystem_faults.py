@@ -15,7 +15,15 @@ from typing import Any
 
 import pytest
 
-from storage_drivers import Interrupted, NoSpace, NotFound, Unavailable, durable_files, filesystem
+from storage_drivers import (
+    Interrupted,
+    NoSpace,
+    NotFound,
+    Unavailable,
+    durable_files,
+    file_listing,
+    filesystem,
+)
 from storage_drivers.durable_files import DurableDirectories
 from storage_drivers.filesystem import FilesystemDriver
 from tests.contract.sources import DIGEST, MEBIBYTE, content_of, get, locations, put, runs_of
@@ -93,6 +101,7 @@ class Disk:
     def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(durable_files, "os", self)
         monkeypatch.setattr(filesystem, "os", self)
+        monkeypatch.setattr(file_listing, "os", self)
 
 
 async def test_the_event_loop_never_touches_the_disk(

@@ -147,7 +147,7 @@ def test_the_autoscaler_scales_the_deployment(settings: Settings) -> None:
     assert "replicas" not in DEPLOYMENT["spec"], "each kubectl apply would undo what it did"
     assert spec["minReplicas"] > MANIFESTS["PodDisruptionBudget"]["spec"]["maxUnavailable"]
     assert "cpu" in REGISTRY["resources"]["requests"], "utilisation is of what was requested"
-    connections = spec["maxReplicas"] * settings.server.workers * settings.index.pool_size
+    connections = spec["maxReplicas"] * settings.server.workers * (settings.index.pool_size + 1)
     assert f"max_connections of {connections} " in (FOLDER / "autoscaler.yaml").read_text()
 
 

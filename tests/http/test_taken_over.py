@@ -11,8 +11,9 @@ from unittest.mock import patch
 import pytest
 
 from registry.oci.digest import Digest
+from registry.services import uploads
 from registry.services.upload_claims import UploadClaims
-from registry.services.uploads import Uploads
+from storage_drivers import StorageDriver
 from tests.http.answers import Answer
 from tests.http.client import Client, Socket
 from tests.http.content import REPOSITORY, digest_of, start_upload
@@ -60,15 +61,15 @@ class Comparison:
 
     @asynccontextmanager
     async def stopped(self) -> AsyncIterator[None]:
-        digest_of_object = Uploads._digest_of
+        digest_of_object = uploads.stored_digest
 
-        async def stopping(uploads: Uploads, location: str, size: int, algorithm: str) -> Digest:
+        async def stopping(driver: StorageDriver, location: str, size: int, algorithm: str) -> Digest:
             if not self.reached.is_set():
                 self.reached.set()
                 await self.go_on.wait()
-            return await digest_of_object(uploads, location, size, algorithm)
+            return await digest_of_object(driver, location, size, algorithm)
 
-        with patch.object(Uploads, "_digest_of", stopping):
+        with patch.object(uploads, "stored_digest", stopping):
             yield
 
 
