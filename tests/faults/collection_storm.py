@@ -1,4 +1,5 @@
-"""Clients push, mount, retag and delete while collections run one behind the other, with leases near zero.
+"""Clients push, mount, retag and delete while collections and runs of retention follow each other closely,
+with leases near zero.
 
 A lease that is over is no promise: so a client may be told that a blob is gone, and pushes it again, as
 engines do. What a manifest holds that was acknowledged may never go.
@@ -22,8 +23,12 @@ ENVIRONMENT = {
     "ENTREPOT_GC__DELAY_SECONDS": "0",
     "ENTREPOT_BLOBS__LEASE_SECONDS": "0.02",
     "ENTREPOT_UNDO__WINDOW_SECONDS": "0",
+    "ENTREPOT_RETENTION__EVERY_SECONDS": "0.05",
     "ENTREPOT_LOG__ACCESS": "false",
 }
+
+FADING = ("retention", "set", "fading", "--repositories", "storm/*", "--tags", "old-*", "--keep-last", "0")
+"""The command that lets tags like these go."""
 
 CLIENTS = 8
 TAGS = 6
@@ -48,6 +53,8 @@ class Sailor:
     images: dict[str, tuple[Manifest, tuple[bytes, ...]]] = field(default_factory=dict)
     """By digest: what is acknowledged, with its content."""
     steps: int = 0
+    faded: int = 0
+    """Images that were left to retention, for a moment at least."""
     pushed_again: int = 0
     """Blobs that were gone when the manifest came."""
 
@@ -55,6 +62,7 @@ class Sailor:
         """Work until the end."""
         choices: tuple[Callable[[], None], ...] = (
             self.push, self.push, self.push, self.retag, self.untag, self.delete, self.list, self.look,
+            self.fade,
         )  # fmt: skip
         while not ended.wait(self.luck.uniform(0, 2 * PAUSE_SECONDS)):
             self.luck.choice(choices)()
@@ -65,8 +73,20 @@ class Sailor:
         own = [random_bytes(self.luck.choice((30, 3000)))] if self.luck.random() < 0.3 else []
         contents = (*own, *self.luck.sample(SHARED, self.luck.randint(1, 3)))
         manifest = image_of(*contents, annotations={"nonce": str(self.luck.randrange(5))})
-        self._put(manifest, self._tag(), lambda: [self._ensure(content) for content in contents])
-        self.images[manifest.digest] = manifest, contents
+        self._keep(manifest, contents)
+
+    def fade(self) -> None:
+        """An image under a tag that retention takes, and with it the image. One in two gets another tag, just in
+        time or too late, so that it has to be sent again. From then on it stays."""
+        contents = self.luck.sample(SHARED, self.luck.randint(1, 3))
+        manifest = image_of(*contents, annotations={"fading": f"{self.pusher.repository} {self.steps}"})
+        fading = f"old-{self.luck.randrange(TAGS)}"
+        self._push(manifest, fading, contents)
+        self.faded += 1
+        if self.luck.random() < 0.5:
+            self._keep(manifest, contents)
+            target = self.pusher.path("manifests", fading)
+            expect(self.pusher.client.request("DELETE", target), 202, 404)
 
     def retag(self) -> None:
         """What is here gets another tag: its blobs are needed, so nothing can be missing."""
@@ -119,20 +139,27 @@ class Sailor:
     def _tag(self) -> str:
         return f"tag{self.luck.randrange(TAGS)}"
 
-    def _put(self, manifest: Manifest, tag: str, ensure: Callable[[], object]) -> None:
+    def _keep(self, manifest: Manifest, contents: Sequence[bytes]) -> None:
+        """Push an image under a tag that nobody else takes away."""
+        tag, key = self._tag(), self.pusher.key
+        pushed = {key("manifests", one): manifest.body for one in (tag, manifest.digest)}
+        with self.pusher.journal.changing(pushed):
+            self._push(manifest, tag, contents)
+        self.images[manifest.digest] = manifest, tuple(contents)
+
+    def _push(self, manifest: Manifest, tag: str, contents: Sequence[bytes]) -> None:
         """Push blobs and manifest until it is taken; only a blob that was collected excuses a refusal."""
         target, headers = self.pusher.path("manifests", tag), {"Content-Type": manifest.media_type}
-        journal, key = self.pusher.journal, self.pusher.key
-        with journal.changing({key("manifests", one): manifest.body for one in (tag, manifest.digest)}):
-            for _ in range(TRIES):
-                ensure()
-                answer = expect(self.pusher.client.request("PUT", target, manifest.body, headers), 201, 400)
-                if answer.status == 201:
-                    return
-                codes = {entry["code"] for entry in json.loads(answer.body)["errors"]}
-                assert codes == {"MANIFEST_BLOB_UNKNOWN"}, answer.body
-                self.pushed_again += 1
-            raise AssertionError(f"of {TRIES} tries to push an image none was quicker than the collector")
+        for _ in range(TRIES):
+            for content in contents:
+                self._ensure(content)
+            answer = expect(self.pusher.client.request("PUT", target, manifest.body, headers), 201, 400)
+            if answer.status == 201:
+                return
+            codes = {entry["code"] for entry in json.loads(answer.body)["errors"]}
+            assert codes == {"MANIFEST_BLOB_UNKNOWN"}, answer.body
+            self.pushed_again += 1
+        raise AssertionError(f"of {TRIES} tries to push an image none was quicker than the collector")
 
     def _ensure(self, content: bytes) -> None:
         client, digest = self.pusher.client, digest_of(content)

@@ -1,4 +1,4 @@
-"""Collections in a tight loop beside pushes, on both databases: nothing acknowledged is lost.
+"""Collections and retention in a tight loop beside pushes, on both databases: nothing acknowledged is lost.
 
 `ENTREPOT_STORM_SECONDS` is how long each storm takes; `make torture` has them rage for longer.
 """
@@ -7,6 +7,8 @@ import json
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -15,8 +17,9 @@ import psycopg
 import pytest
 
 from conformance.content import digest_of
-from tests.faults.collection_storm import ENVIRONMENT, storm
+from tests.faults.collection_storm import ENVIRONMENT, FADING, storm
 from tests.faults.conftest import Serve
+from tests.support.server import ROOT
 
 SECONDS = float(os.environ.get("ENTREPOT_STORM_SECONDS", "50"))
 THOROUGH = os.environ.get("ENTREPOT_TEST_THOROUGH") == "1"
@@ -26,6 +29,7 @@ TABLES = {
     "copies": "SELECT location, size FROM index_copies",
     "discarded": "SELECT location, size FROM discarded",
     "jobs": "SELECT report, fence FROM jobs WHERE name = 'gc'",
+    "fading": "SELECT name, digest FROM tag_history WHERE digest IS NULL AND \"by\" = 'retention:fading'",
 }
 
 
@@ -62,6 +66,9 @@ def test_nothing_that_was_acknowledged_is_lost(
     print("seed", seed)  # shown when the test fails
     environment, url = settings_of(request, variant)
     running = serve(workers=2, environment=environment)
+    rule = [sys.executable, "-m", "registry", *FADING, "--data", str(running.data)]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("ENTREPOT_")}
+    subprocess.run(rule, cwd=ROOT, env={**clean, **environment}, check=True, capture_output=True)
 
     sailors = storm(running.url, SECONDS, seed)
 
@@ -74,6 +81,7 @@ def test_nothing_that_was_acknowledged_is_lost(
     again = sum(sailor.pushed_again for sailor in sailors)
     print(f"{steps} steps, {fence} collections took {ever['blobs']} blobs, {again} manifests came too late")
     assert ever["blobs"] > SECONDS / 2, "a storm without wind shows nothing"
+    assert tables["fading"], "retention took no tag"
     if variant == "s3":
         return
     storage = running.data / "storage"
