@@ -76,8 +76,8 @@ class Sailor:
         self._keep(manifest, contents)
 
     def fade(self) -> None:
-        """An image under a tag that retention takes, and with it the image. One in two gets another tag, just in
-        time or too late, so that it has to be sent again. From then on it stays."""
+        """An image under a tag that retention takes, and with it the image. One in two gets another tag, just
+        in time or too late, so that it has to be sent again. From then on it stays."""
         contents = self.luck.sample(SHARED, self.luck.randint(1, 3))
         manifest = image_of(*contents, annotations={"fading": f"{self.pusher.repository} {self.steps}"})
         fading = f"old-{self.luck.randrange(TAGS)}"
