@@ -57,7 +57,7 @@ def settings_of(request: pytest.FixtureRequest, variant: str) -> tuple[dict[str,
     return environment, url
 
 
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(2 * SECONDS + 180)  # all is pulled at the end
 @pytest.mark.parametrize("variant", ["sqlite", "postgresql", *(["s3"] if THOROUGH else [])])
 def test_nothing_that_was_acknowledged_is_lost(
     request: pytest.FixtureRequest, serve: Serve, tmp_path: Path, variant: str
