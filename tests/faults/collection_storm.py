@@ -21,7 +21,7 @@ from tests.faults.pusher import OCTETS, Pusher, expect, image_of
 ENVIRONMENT = {
     "ENTREPOT_GC__EVERY_SECONDS": "0.01",
     "ENTREPOT_GC__DELAY_SECONDS": "0",
-    "ENTREPOT_BLOBS__LEASE_SECONDS": "0.1",
+    "ENTREPOT_BLOBS__LEASE_SECONDS": "0.02",
     "ENTREPOT_UNDO__WINDOW_SECONDS": "0",
     "ENTREPOT_RETENTION__EVERY_SECONDS": "0.05",
     "ENTREPOT_LOG__ACCESS": "false",
@@ -36,7 +36,7 @@ TAGS = 6
 PAUSE_SECONDS = 0.15
 """Between two steps of a client, on average: what counts is the order of things and not their number."""
 
-TRIES = 300
+TRIES = 1000
 """To push an image whose blobs are collected before its manifest comes, as all are on a busy machine."""
 
 SHARED = [random_bytes(size) for size in (10, 20, 700, 800, 5_000, 6_000, 40_000, 100_000)]
