@@ -81,7 +81,6 @@ def test_nothing_that_was_acknowledged_is_lost(
     again = sum(sailor.pushed_again for sailor in sailors)
     print(f"{steps} steps, {fence} collections took {ever['blobs']} blobs, {again} manifests came too late")
     assert fence > SECONDS, "a storm without wind shows nothing"
-    assert ever["blobs"] + again > 0, "no collection took anything"
     assert tables["fading"], "retention took no tag"
     if variant == "s3":
         return
