@@ -23,6 +23,7 @@ from registry.config import ConfigError, Settings
 from registry.gc.backup import Taken
 from registry.gc.backups import Backups
 from registry.oci.errors import RegistryError
+from storage_drivers.durable_files import sync_directory
 
 STREAM = "-"
 
@@ -81,7 +82,7 @@ def to_file(settings: Settings, name: str) -> None:
             with suppress(FileNotFoundError):
                 os.unlink(draft)
             raise
-        _sync_folder(path.parent)
+        sync_directory(str(path.parent))
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror}") from error
     size = said_size(path.stat().st_size)
@@ -160,11 +161,3 @@ def restored(taken: Taken) -> str:
 
 def clock(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
