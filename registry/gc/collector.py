@@ -42,6 +42,9 @@ BATCH = 250
 BODIES = 20
 """Manifests in a transaction: each may have 4 MiB and thousands of edges."""
 
+YOUNG_SECONDS = 3600.0
+"""Bytes come before their row: an object is unknown, and nothing wrong, for as long as its push takes."""
+
 OBJECTS = 1000
 """Locations that a driver is asked to delete at once."""
 
@@ -141,12 +144,14 @@ class Collector:
 
     async def _check_index(self, job: Job) -> None:
         """Raise IndexEmpty for an index that knows no blob, and never had one collected, on a storage that
-        holds objects which it doesn't know."""
+        holds objects which it doesn't know, and did so before the first push can have begun."""
+        young = time.time() - YOUNG_SECONDS
         if ever(job.previous_report)["blobs"] or not await self._index.read(collection.knows_nothing):
             return
         with translated_errors():
             async for found in self._driver.scan():
-                if not await self._index.read(partial(collection.knows, location=found.location)):
+                known = partial(collection.knows, location=found.location)
+                if found.modified < young and not await self._index.read(known):
                     raise IndexEmpty(found.location)
 
     async def _complete(self, run: Run) -> bool:

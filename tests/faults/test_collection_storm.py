@@ -80,7 +80,7 @@ def test_nothing_that_was_acknowledged_is_lost(
     steps = sum(sailor.steps for sailor in sailors)
     again = sum(sailor.pushed_again for sailor in sailors)
     print(f"{steps} steps, {fence} collections took {ever['blobs']} blobs, {again} manifests came too late")
-    assert fence > SECONDS, "a storm without wind shows nothing"
+    assert min(fence, 2 * ever["blobs"]) > SECONDS, "a storm without wind shows nothing"
     assert tables["fading"], "retention took no tag"
     if variant == "s3":
         return

@@ -40,6 +40,10 @@ async def no_uploads() -> int:
     return 3
 
 
+async def pieces(content: bytes) -> AsyncIterator[list[bytes]]:
+    yield [content]
+
+
 @dataclass
 class Store:
     """An index and a storage, and what a client does to them."""
@@ -54,10 +58,7 @@ class Store:
         """Store a blob and let repositories read it; its digest."""
         digest = Digest.of(content, "sha256")
 
-        async def runs() -> AsyncIterator[list[bytes]]:
-            yield [content]
-
-        upload = await self.driver.append(await self.driver.begin(), runs())
+        upload = await self.driver.append(await self.driver.begin(), pieces(content))
         location = await self.driver.commit(upload, digest)
 
         def change(connection: Connection) -> str:
@@ -340,19 +341,32 @@ async def test_a_manifest_that_can_t_be_read_stops_it(store: Store) -> None:
     assert await store.count("blobs") == 2
 
 
-async def test_it_refuses_an_index_that_lost_everything(store: Store) -> None:
+async def test_it_refuses_an_index_that_lost_everything(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await store.push(b"config")
     await store.push_image(b"config")
     await store.collect()
     empty = [f"DELETE FROM {name}" for name in ("tags", "manifests", "repository_blobs", "blobs")]
     await store.index.write(lambda connection: [connection.execute(text(one)) for one in empty])
+    monkeypatch.setattr(gc_collector, "YOUNG_SECONDS", 0.0)
     with pytest.raises(IndexEmpty, match="knows of no blob, but the storage holds objects"):
         await store.collect()
     assert await store.objects() == 1
 
 
-async def test_it_does_not_refuse_where_all_was_deleted(store: Store) -> None:
+async def test_it_does_not_refuse_beside_the_first_push(store: Store) -> None:
+    upload = await store.driver.append(await store.driver.begin(), pieces(b"first"))
+    await store.driver.commit(upload, Digest.of(b"first", "sha256"))
     await store.collect()
+    assert await store.objects() == 1
+
+
+async def test_it_does_not_refuse_where_all_was_deleted(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.collect()
+    monkeypatch.setattr(gc_collector, "YOUNG_SECONDS", 0.0)
     await store.push(b"garbage")
     assert (await store.collect())["objects"] == 1
     await store.push(b"another")
