@@ -16,13 +16,7 @@ from functools import partial
 from registry.index import Connection, Index, blobs, repositories, uploads
 from registry.index.uploads import UploadRow
 from registry.oci.digest import Digest
-from registry.oci.errors import (
-    BlobUnknown,
-    DigestMismatch,
-    RegistryError,
-    UploadUnknown,
-    WrongOffset,
-)
+from registry.oci.errors import DigestMismatch, RegistryError, UploadUnknown, WrongOffset
 from registry.oci.name import RepositoryName
 from registry.services.hashing import HashMemory, RunningHash, stored_digest
 from registry.services.policies import QuotaGate
@@ -349,12 +343,14 @@ class Uploads:
             held.ended = True
 
     async def _repeat(self, repository: RepositoryName, row: UploadRow, claimed: Digest) -> None:
-        """Answer a PUT whose first answer was lost as the first one was."""
+        """Answer a PUT whose first answer was lost as the first one was: with the blob, and a promise of it.
+        Raises UploadUnknown when the blob is gone, so that its client begins anew."""
         if row.finished != claimed:
             raise UploadUnknown(row.id)
-        found = await self._index.read(partial(blobs.find, repository=repository, digest=claimed))
-        if found is None:
-            raise BlobUnknown(repository, claimed)
+        until = time.time() + self._blob_lease_seconds
+        promise = partial(blobs.promise, repository=repository, digest=claimed, until=until)
+        if not await self._index.write(promise):
+            raise UploadUnknown(row.id)
 
     async def _drop(self, row: UploadRow) -> None:
         self._hashes.forget(row.id)

@@ -186,7 +186,7 @@ async def test_a_repeated_put_of_a_blob_that_was_deleted_meanwhile(client: Clien
     await client.put(closing, CONTENT)
     await client.delete(f"/v2/{REPOSITORY}/blobs/{digest}")
 
-    assert (await client.put(closing)).status == 404
+    assert (await client.put(closing)).refusal == (404, "BLOB_UPLOAD_UNKNOWN"), "so its client begins anew"
 
 
 async def test_a_session_belongs_to_its_repository(client: Client) -> None:
