@@ -59,6 +59,8 @@ class Job:
         self._fence = row.fence
         self._hold_seconds = hold_seconds
         self.ended = self.lost = False
+        self.stopped_by: Exception | None = None
+        """Why its holder is cancelled."""
 
     async def write(self, change: Callable[[Connection], Result], *, durable: bool = True) -> Result:
         """Run a change as `Index.write` does, if the job is still held by this process: neither before it nor
@@ -109,7 +111,8 @@ class Jobs:
         """Hold a job for the length of the block, which ends it with `finish` or leaves it for a next time.
 
         Raises JobBusy when another process holds it, or when it was finished since `finished_before`. When
-        the job is lost all the same, the block is cancelled, and LostJob raised.
+        the job is lost all the same, or a defect ends its renewal, the block is cancelled, and LostJob raised
+        or what the renewal raised.
         """
         now = time.time()
         take = partial(
@@ -131,9 +134,10 @@ class Jobs:
         try:
             yield job
         except asyncio.CancelledError:
-            if job.lost and holder.uncancel() == 0:
-                raise LostJob(name) from None
-            raise
+            if job.stopped_by is None or holder.uncancel() > 0:
+                raise
+            left_until = time.time() + AGAIN_SECONDS
+            raise job.stopped_by from None
         except LostJob:
             job.lost = True
             raise
@@ -154,16 +158,25 @@ class Jobs:
         return await self._index.read(partial(jobs.get, name=name))
 
     async def _renew(self, job: Job, holder: "asyncio.Task[object]") -> None:
-        """Ends only when the job is lost."""
+        """Ends only when the job can't be held any more; then its holder is stopped."""
         while True:
             await asyncio.sleep(self._hold_seconds / 3)
             try:
                 await job.renew()
-            except LostJob:
-                if not job.ended:
-                    log.warning("lost the job %s to another process", job.name)
-                    job.lost = True
-                    holder.cancel()
-                return
+            except LostJob as error:
+                if job.ended:
+                    return
+                log.warning("lost the job %s to another process", job.name)
+                job.lost = True
+                stopped_by: Exception = error
             except RegistryError as error:  # the next turn may succeed
                 log.warning("could not renew the job %s: %s", job.name, error.message)
+                continue
+            except Exception as error:
+                log.exception("the job %s can't be renewed, so it is stopped", job.name)
+                stopped_by = error
+            else:
+                continue
+            job.stopped_by = stopped_by
+            holder.cancel()
+            return

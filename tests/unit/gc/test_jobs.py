@@ -203,6 +203,22 @@ async def test_an_index_that_fails_for_a_moment_does_not_cost_the_job(
     assert "could not renew the job gc: not now" in caplog.text
 
 
+async def test_a_defect_of_the_renewal_ends_the_job_and_is_told(
+    index: Index, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with Jobs(index, hold_seconds=0.3).hold("gc") as job:
+            with patch.object(job, "renew", side_effect=LookupError("a defect")):
+                await asyncio.sleep(100)
+
+    with pytest.raises(LookupError, match="a defect"):
+        await work()
+    assert "the job gc can't be renewed, so it is stopped" in caplog.text
+    row = await Jobs(index).get("gc")
+    assert row is not None
+    assert row.holder is None, "it is let go of, and not left to lapse"
+
+
 async def test_the_end_of_the_process_leaves_it_to_another_at_once(index: Index, other: Index) -> None:
     begun = asyncio.Event()
 
