@@ -73,13 +73,15 @@ class Retention:
             if last is None or last < str(wanted):
                 yield str(wanted)
             return
+        prefix = wanted.prefix
+        last = max(prefix, last or "")  # which no name equals, and which lies before all that begin with it
         while True:
             read = partial(repositories.page_visible, last=last, limit=BATCH, prefixes=None)
             rows = await self._index.read(read)
             for row in rows:
                 if wanted.matches(row.name):
                     yield row.name
-            if len(rows) < BATCH:
+            if len(rows) < BATCH or not rows[-1].name.startswith(prefix):
                 return
             last = rows[-1].name
 

@@ -70,6 +70,18 @@ MANIFESTS = Statement(
     .limit(BATCH)
 )
 
+EXTENTS = tuple(
+    Statement(
+        select(func.count()).select_from(
+            select(table.c.repository_id)
+            .where(table.c.repository_id == bindparam("repository_id"))
+            .limit(bindparam("limit"))
+            .subquery()
+        )
+    )
+    for table in (tags, manifests)
+)
+
 CHILDREN = Statement(
     select(manifests.c.digest, manifest_children.c.child_digest)
     .join(manifest_children, manifest_children.c.manifest_id == manifests.c.id)
@@ -148,6 +160,12 @@ ATTACHED = Statement(
 HERE = select(manifests.c.digest).where(
     manifests.c.repository_id == bindparam("repository_id"), manifests.c.digest.in_(DIGESTS)
 )
+
+
+def extent(connection: Connection, repository_id: int, limit: int) -> int:
+    """How many tags and manifests a repository has, each counted up to `limit`."""
+    values = {"repository_id": repository_id, "limit": limit}
+    return sum(int(statement.scalar(connection, values) or 0) for statement in EXTENTS)
 
 
 def all_tags(connection: Connection, repository_id: int) -> Iterator[TagFacts]:

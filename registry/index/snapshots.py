@@ -35,6 +35,7 @@ class Snapshots:
         self._connection: psycopg.Connection | None = None
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[Snapshot] | None = None
+        self._ended = False
 
     async def now(self) -> Snapshot:
         """Equal to an earlier one if nothing was committed since, by anybody, in any database of the server.
@@ -63,12 +64,19 @@ class Snapshots:
         try:
             result = await _answer(connection.pgconn)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
+        if self._ended:
+            self._disconnect()
         return result.get_value(0, 0), result.get_value(0, 1)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection, behind the answer that is waited for, if there is one."""
+        self._ended = True
+        if not self._turn.locked():
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

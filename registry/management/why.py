@@ -37,7 +37,10 @@ class HolderAnswer(Answer):
     through: str | None = Field(description="the manifest between it and what was asked for, if there is one")
     until: Time | None = Field(description="then it holds it no more; null: until it is deleted")
     by: str | None = Field(description="who deleted it, or who reports that it is in use")
-    verdicts: list[TagVerdictAnswer]
+    verdicts: list[TagVerdictAnswer] = Field(
+        description="on its tags; none where the repositories before it have so many tags and manifests that "
+        "one question can't look at all: ask for a preview of retention there"
+    )
 
 
 class BlobAnswer(Answer):

@@ -1,20 +1,22 @@
 """Why something is still here: who holds a blob or a manifest, and what holds those."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import NamedTuple
 
-from registry.index import Connection, Index, holders, repositories
+from registry.index import Connection, Index, holders, repositories, retention
 from registry.index.holders import HolderManifest, HolderRepository, StoredBlob
+from registry.index.retention_rules import RetentionRuleRow
 from registry.oci.digest import Digest
 from registry.services.policies import immutable
 from registry.services.retention.decision import decide
 from registry.services.retention.reading import contents, rules_of
 
-MOST_JUDGED = 20
-"""Repositories whose retention is asked: that means to read all their tags and manifests."""
+MOST_JUDGED = 100_000
+"""Tags and manifests that are read to tell what retention would do: all those of each repository that is
+asked, and about a second of work. The repositories behind come without verdicts."""
 
 Shown = Callable[[str, bool], bool]
 """Whether the caller may know of a repository: its name, and whether it is public."""
@@ -96,15 +98,18 @@ class Why:
     def _holders(self, connection: Connection, digest: Digest, shown: Shown, limit: int) -> Iterator[Holder]:
         now = time.time()
         digests = {str(digest)}
-        judged = 0
+        left = MOST_JUDGED
         for repository in holders.repositories_of(connection, digest):
             if not shown(repository.name, repository.public):
                 continue
             found = list(islice(_in_repository(connection, repository, digest, limit), limit))
             digests.update(holder.digest for holder in found if holder.digest is not None)
-            if any(holder.tags for holder in found) and judged < MOST_JUDGED:
-                judged += 1
-                found = _judged(connection, repository.name, found, now)
+            if any(holder.tags for holder in found):
+                rules = rules_of(connection, repository.name)
+                cost = retention.extent(connection, repository.id, left + 1) if rules else 0
+                if cost <= left:
+                    left -= cost
+                    found = _judged(connection, repository.name, found, rules, now)
             yield from found
         for row in holders.removed(connection, digest):
             until = row.removed_at + self._undo_seconds
@@ -175,10 +180,15 @@ def _holder(
     return Holder(kind, repository, found.digest, tuple(holders.tags_of(connection, found.id)), through)
 
 
-def _judged(connection: Connection, repository: str, found: list[Holder], now: float) -> list[Holder]:
+def _judged(
+    connection: Connection,
+    repository: str,
+    found: list[Holder],
+    rules: Sequence[RetentionRuleRow],
+    now: float,
+) -> list[Holder]:
     """The same, with what retention would do with their tags now. Where there is no rule for the repository,
     what is immutable is told."""
-    rules = rules_of(connection, repository)
     row = repositories.details(connection, repository)
     if rules and row is not None:
         decision = decide(contents(connection, row, rules, now), now)

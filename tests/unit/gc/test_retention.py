@@ -336,6 +336,26 @@ async def test_a_run_in_one_repository_looks_at_no_others(
     assert (await shelf.run())["tags"] == 4
 
 
+async def test_a_run_for_a_pattern_reads_the_names_that_begin_like_it(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.gc.retention.BATCH", 1)
+    for name in ("abc/app", "acme/app", "acme/zoo", "acme/zoo/part", "acmf/app", "zoo/app"):
+        await shelf.push(name, "v1", repository=RepositoryName.parse(name))
+    await shelf.set_rule(keep_last=0)
+    read: list[str] = []
+    page = repositories.page_visible
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        rows = page(*arguments, **options)
+        read.extend(row.name for row in rows)
+        return rows
+
+    monkeypatch.setattr(repositories, "page_visible", noted)
+    assert (await shelf.run(RepositoryPattern("acme/*")))["repositories"] == 2
+    assert read == ["acme/app", "acme/zoo", "acme/zoo/part", "acmf/app"]
+
+
 async def test_an_index_that_is_pushed_meanwhile_keeps_what_it_lists(shelf: Shelf) -> None:
     """Both at once: either the child stays, or the push is refused. On SQLite they never meet."""
     await shelf.set_rule(tags=[], untagged_seconds=500)

@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 
 from registry.index import Connection, Index, open_index, repositories, snapshots
 from registry.index.engine import ATTEMPTS, translate
+from registry.index.snapshots import Snapshots
 from registry.index.statements import Statement
 from registry.oci.errors import StorageFull, Unavailable
 from tests.support.postgres import PostgresServer
@@ -109,6 +110,21 @@ async def test_the_generation_of_a_busy_database_is_not_waited_for(index_url: st
     finally:
         holder.close()
         index.close()
+
+
+@POSTGRES_ONLY
+async def test_an_end_does_not_break_a_question_that_is_under_way(index: Index) -> None:
+    watch = index._watch
+    assert isinstance(watch, Snapshots)
+    before = await watch.now()
+    question = asyncio.create_task(watch.now())
+    while not watch._turn.locked():
+        await asyncio.sleep(0)
+    connection = watch._connection
+    assert connection is not None
+    watch.close()
+    assert (await question)[1] == before[1]
+    assert connection.closed
 
 
 @POSTGRES_ONLY

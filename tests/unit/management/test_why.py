@@ -154,7 +154,7 @@ async def test_who_runs_it_holds_it(filled: Desk) -> None:
     assert [one["repository"] for one in own["holders"] if one["kind"] == "in use"] == ["acme/app"]
 
 
-async def test_what_keeps_the_tags_is_told(filled: Desk) -> None:
+async def test_what_keeps_the_tags_is_told(filled: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await filled.call("PATCH", "/repositories/secret/place", {"immutable_tags": ["hid*"]})
     rule = RetentionRuleRow(
         "newest", RepositoryPattern("acme/app"), (TagPattern("*"),), 1, "pushed", (), None, None, None, False,
@@ -168,6 +168,11 @@ async def test_what_keeps_the_tags_is_told(filled: Desk) -> None:
     assert (kept["tag"], kept["kept"], kept["rule"]) == ("latest", True, "newest")
     assert kept["reason"]
     assert fixed == {"tag": "hidden", "kept": True, "rule": None, "reason": "is immutable"}
+
+    # Of more tags and manifests than one question may read (acme/app has a tag and three manifests).
+    monkeypatch.setattr("registry.services.why.MOST_JUDGED", 3)
+    found = (await filled.get(f"/why/{BASE}"))["holders"]
+    assert [holder["verdicts"] for holder in found[:3]] == [[], [], [fixed]]
 
 
 async def test_what_is_no_digest_is_refused(filled: Desk) -> None:
