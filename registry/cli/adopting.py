@@ -2,16 +2,11 @@
 
 import time
 
-from auth.actor import Actor
-from auth.identity import operator
 from auth.patterns import RepositoryPattern
-from registry.cli.client.local import system_user
 from registry.cli.client.tables import plain, said_size
-from registry.cli.commands import CommandError
 from registry.cli.progress import bar, progress
-from registry.composition import Composition
-from registry.config import ConfigError, Settings
-from registry.oci.errors import RegistryError
+from registry.cli.services import open_services, this_operator
+from registry.config import Settings
 from registry.services.adoption.adoption import Adoption, Report, Terms
 
 MOST_PROBLEMS = 50
@@ -20,10 +15,6 @@ MOST_PROBLEMS = 50
 
 async def adopt(settings: Settings, wanted: RepositoryPattern, *, dry: bool) -> Report:
     """Adopt, and tell a terminal how far it is. Raises ConfigError and CommandError."""
-    try:
-        services = Composition(settings)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
     report = Report()
     begun = time.monotonic()
 
@@ -36,16 +27,9 @@ async def adopt(settings: Settings, wanted: RepositoryPattern, *, dry: bool) -> 
     terms = Terms(
         settings.manifests.sparse, settings.manifests.max_bytes, float(settings.blobs.lease_seconds)
     )
-    try:
-        async with progress(line):
-            adoption = Adoption(services.index, services.audit, services.driver, terms)
-            actor = Actor(str(operator(system_user()).principal))
-            await adoption.run(wanted, actor, report, dry=dry)
-    except RegistryError as error:
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        raise CommandError(f"{error.message}{cause}") from error
-    finally:
-        await services.close()
+    async with open_services(settings) as services, progress(line):
+        adoption = Adoption(services.index, services.audit, services.driver, terms)
+        await adoption.run(wanted, this_operator(), report, dry=dry)
     return report
 
 

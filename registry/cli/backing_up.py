@@ -12,17 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from auth.actor import Actor
-from auth.identity import operator
-from registry.cli.client.local import system_user
 from registry.cli.client.tables import said_size, table
 from registry.cli.commands import CommandError, UsageError
 from registry.cli.progress import progress
+from registry.cli.services import open_services, this_operator
 from registry.cli.version import product_version
-from registry.composition import Composition
-from registry.config import ConfigError, Settings
+from registry.config import Settings
 from registry.gc.backup import Taken
 from registry.gc.backups import Backups
-from registry.oci.errors import RegistryError
 from storage_drivers.durable_files import sync_directory
 
 STREAM = "-"
@@ -45,19 +42,8 @@ class Progress:
 @asynccontextmanager
 async def backups(settings: Settings, done: Progress) -> AsyncIterator[tuple[Backups, Actor]]:
     """Backups with what the settings name, and who asks for one. Raises ConfigError and CommandError."""
-    try:
-        services = Composition(settings)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
-    actor = Actor(str(operator(system_user()).principal))
-    try:
-        async with progress(done.line):
-            yield Backups(services.index, services.driver, services.audit, product_version()), actor
-    except RegistryError as error:
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        raise CommandError(f"{error.message}{cause}") from error
-    finally:
-        await services.close()
+    async with open_services(settings) as services, progress(done.line):
+        yield Backups(services.index, services.driver, services.audit, product_version()), this_operator()
 
 
 def to_file(settings: Settings, name: str) -> None:

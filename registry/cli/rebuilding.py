@@ -6,40 +6,29 @@ from typing import Any
 from registry.cli.client.tables import plain, said_size
 from registry.cli.progress import progress
 from registry.cli.scrubbing import MOST_SHOWN, ScrubFailed
-from registry.composition import Composition
-from registry.config import ConfigError, Settings
+from registry.cli.services import open_services
+from registry.config import Settings
 from registry.gc.rebuild import Rebuild, Rebuilt
 from registry.gc.rebuild_gate import JOB
-from registry.oci.errors import RegistryError
 
 
 async def rebuild(settings: Settings) -> dict[str, Any]:
     """Rebuild to the end, and answer the report. Raises ConfigError and ScrubFailed."""
-    try:
-        services = Composition(settings)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
     latest = Rebuilt()
 
     def watch(now: Rebuilt) -> None:
         nonlocal latest
         latest = now
 
-    try:
-        async with progress(lambda: line(latest)), services.jobs.hold(JOB) as job:
-            work = Rebuild(
-                services.index,
-                services.driver,
-                window_seconds=settings.undo.window_seconds,
-                watch=watch,
-            )
-            report = await work.run(job)
-            await job.finish(report)
-    except RegistryError as error:
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        raise ScrubFailed(f"{error.message}{cause}") from error
-    finally:
-        await services.close()
+    async with (
+        open_services(settings, ScrubFailed) as services,
+        progress(lambda: line(latest)),
+        services.jobs.hold(JOB) as job,
+    ):
+        window_seconds = settings.undo.window_seconds
+        work = Rebuild(services.index, services.driver, window_seconds=window_seconds, watch=watch)
+        report = await work.run(job)
+        await job.finish(report)
     return report
 
 

@@ -12,12 +12,10 @@ from typing import Any
 from registry.cli.client.tables import plain, said_size
 from registry.cli.commands import CommandError
 from registry.cli.progress import bar, progress
-from registry.composition import Composition
-from registry.config import ConfigError, Settings
-from registry.gc.jobs import Jobs
+from registry.cli.services import open_services
+from registry.config import Settings
 from registry.gc.scrub import JOB, Scrub
 from registry.gc.scrub_progress import Finding, Progress, Stage
-from registry.oci.errors import RegistryError
 
 MOST_SHOWN = 50
 """Findings shown to people; `--list` writes all."""
@@ -77,39 +75,32 @@ async def _scrub(
     tell: Callable[[Finding], object],
     options: Mapping[str, bool],
 ) -> dict[str, Any]:
-    try:
-        services = Composition(settings)
-    except ValueError as error:
-        raise ConfigError([str(error)]) from error
     latest: Progress | None = None
 
     def watch(now: Progress) -> None:
         nonlocal latest
         latest = now
 
-    try:
-        async with progress(lambda: line(latest)), Jobs(services.index).hold(JOB) as job:
-            if job.state:
-                print("entrepot: going on where the scrub before left off", file=sys.stderr)
-            work = Scrub(
-                services.index,
-                services.driver,
-                services.quarantine,
-                bytes_per_second=settings.scrub.bytes_per_second
-                if bytes_per_second is None
-                else bytes_per_second,
-                upload_seconds=settings.uploads.expire_seconds,
-                found=tell,
-                watch=watch,
-                **options,
-            )
-            report = await work.run(job)
-            await job.finish(report)
-    except RegistryError as error:
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        raise ScrubFailed(f"{error.message}{cause}") from error
-    finally:
-        await services.close()
+    speed = settings.scrub.bytes_per_second if bytes_per_second is None else bytes_per_second
+    async with (
+        open_services(settings, ScrubFailed) as services,
+        progress(lambda: line(latest)),
+        services.jobs.hold(JOB) as job,
+    ):
+        if job.state:
+            print("entrepot: going on where the scrub before left off", file=sys.stderr)
+        work = Scrub(
+            services.index,
+            services.driver,
+            services.quarantine,
+            bytes_per_second=speed,
+            upload_seconds=settings.uploads.expire_seconds,
+            found=tell,
+            watch=watch,
+            **options,
+        )
+        report = await work.run(job)
+        await job.finish(report)
     return report
 
 
