@@ -1,4 +1,7 @@
-"""Run the real `entrepot serve` as a process of its own, as a user would."""
+"""Run the real `entrepot serve` as a process of its own, as a user would.
+
+It is forked from one that has imported its modules (forking.py). `tests/unit/cli/test_cli.py` starts it anew.
+"""
 
 import http.client
 import os
@@ -12,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.forking import ROOT, Forked, fork_entrepot
 
 
 def free_port() -> int:
@@ -29,7 +32,7 @@ class RunningRegistry:
     `ca_file`: it speaks TLS, and this is what to trust.
     """
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Forked
     address: str
     data: Path
     log_file: Path
@@ -106,18 +109,22 @@ def start_registry(
     data.mkdir(parents=True, exist_ok=True)
     log_file = data.parent / f"{data.name}.log"
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ENTREPOT_")}
-    command = [*prefix, sys.executable, "-m", "registry", "serve"]
-    command += ["--listen", address, "--data", str(data), "--workers", str(workers), *arguments]
+    command = ["serve", "--listen", address, "--data", str(data), "--workers", str(workers), *arguments]
+    own = {**clean, "PYTHONUNBUFFERED": "1", "ENTREPOT_AUTH__MODE": "open", **(environment or {})}
+    process: subprocess.Popen[bytes] | Forked
     with log_file.open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=code,  # modules are looked for there first
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env={**clean, "PYTHONUNBUFFERED": "1", "ENTREPOT_AUTH__MODE": "open", **(environment or {})},
-            start_new_session=True,
-        )
+        if not prefix and code == ROOT:
+            process = fork_entrepot(command, folder=ROOT, environment=own, output=log.fileno())
+        else:
+            process = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "registry", *command],
+                cwd=code,  # modules are looked for there first
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=own,
+                start_new_session=True,
+            )
     running = RunningRegistry(process, address, data, log_file, ca_file)
     if wait:
         running.wait_until_ready()
