@@ -263,12 +263,19 @@ class FilesystemDriver(StorageDriver):
         await self.delete_many((location,))
 
     async def delete_many(self, locations: Collection[str]) -> None:
-        """In one thread; each folder is synced once."""
-        paths = []
+        """In one thread; each folder is synced once. Raises Unavailable if the folder is not there in which
+        they all lie, as on a volume that is not mounted: nothing says then that they are gone."""
+        paths = {}
         for location in locations:
             with suppress(NotFound):
-                paths.append(self._path(location))
-        await self._hop("an object", remove_files, paths)
+                paths[self._path(location)] = location
+        await self._hop("an object", self._delete, paths)
+
+    def _delete(self, paths: Mapping[str, str]) -> None:
+        remove_files(list(paths))
+        for top in {location.split("/")[0] for location in paths.values() if "/" in location}:
+            if not os.path.isdir(os.path.join(self._root, top)):
+                raise Unavailable(f"the store has no folder {top}: is its volume mounted?")
 
     async def scan(self) -> AsyncIterator[Object]:
         for folder in await self._hop("blobs", object_folders, self._root):

@@ -75,14 +75,7 @@ class Quarantine:
     async def others_are_there(self, row: BlobRow) -> bool:
         """Whether another blob can be read. If not, an object that is missing says nothing: a volume that is
         not mounted, or another bucket, has none of them."""
-        others = await self._index.read(partial(quarantine.others, blob_id=row.id, limit=NEIGHBOURS))
-        for other in others:
-            try:
-                async for _ in self._driver.read(other.location, 0, 1):
-                    return True
-            except StorageError:
-                continue
-        return False
+        return bool(await others_can_be_read(self._index, self._driver, row.id))
 
     async def doubt(self, row: BlobRow, *, whole: bool) -> bool:
         """Look once more at a blob of which a client could not be given the right bytes. True: it is in
@@ -123,3 +116,15 @@ class Quarantine:
     async def count(self) -> int:
         """How many blobs are in quarantine."""
         return await self._index.read(quarantine.count)
+
+
+async def others_can_be_read(index: Index, driver: StorageDriver, blob_id: int) -> bool | None:
+    """Whether a blob can be read, of some that are not the one with this id; None: there are no others."""
+    others = await index.read(partial(quarantine.others, blob_id=blob_id, limit=NEIGHBOURS))
+    for other in others:
+        try:
+            async for _ in driver.read(other.location, 0, 1):
+                return True
+        except StorageError:
+            continue
+    return False if others else None

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,8 +13,8 @@ from sqlalchemy import text
 from auth.actor import Actor
 from registry.gc import collector as gc_collector
 from registry.gc.collector import JOB, Collector, IndexEmpty
-from registry.gc.jobs import Jobs
-from registry.index import Connection, Index, blobs, manifests, repositories, tags
+from registry.gc.jobs import Jobs, LostJob
+from registry.index import Connection, Index, blobs, collection, manifests, repositories, tags
 from registry.oci.digest import Digest
 from registry.oci.errors import BlobUnknown, Conflict, Unavailable
 from registry.oci.manifest import parse_manifest
@@ -27,6 +27,7 @@ from registry.services.undo import Undo
 from storage_drivers import NotFound
 from storage_drivers import Unavailable as StorageUnavailable
 from storage_drivers.memory import MemoryDriver
+from tests.unit.gc.test_jobs import steal
 from tests.unit.oci.documents import descriptor, encode, image
 
 LONG_AGO = 1_000.0
@@ -445,6 +446,57 @@ async def test_many_objects_that_can_t_be_deleted_keep_no_others_for_ever(
         await store.collect()
     await store.collect()
     assert await store.objects() == await store.count("discarded") == gc_collector.MOST_FAILURES
+
+
+class Away(MemoryDriver):
+    """Like a folder in which a volume is not mounted, as long as it is `away`."""
+
+    away = False
+
+    async def delete_many(self, locations: Collection[str]) -> None:
+        if not self.away:
+            await super().delete_many(locations)
+
+    async def read(self, location: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+        if self.away:
+            raise NotFound(location)
+        async for part in super().read(location, start, stop):
+            yield part
+
+
+async def test_what_is_deleted_from_a_storage_that_is_away_is_not_forgotten(index: Index) -> None:
+    driver = Away()
+    store = Store(index, driver)
+    await store.push(b"garbage")
+    await store.push(b"config")
+    await store.push_image(b"config")
+    driver.away = True
+    with pytest.raises(Unavailable, match="no blob can be read"):
+        await store.collect()
+    assert await store.count("discarded") == 1
+
+    driver.away = False
+    assert (await store.collect())["objects"] == 1
+    assert (await store.count("discarded"), await store.objects()) == (0, 1)
+
+
+async def test_who_was_paused_before_a_deletion_deletes_nothing_any_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile another leader has deleted and forgotten it, and an adoption may have entered it again."""
+    await store.push(b"garbage")
+    read = store.index.read
+
+    async def paused_behind_the_choice(query: Any) -> Any:
+        found = await read(query)
+        if getattr(query, "func", None) is collection.discarded_before and found:
+            await steal(store.index)
+        return found
+
+    monkeypatch.setattr(store.index, "read", paused_behind_the_choice)
+    with pytest.raises(LostJob):
+        await store.collect()
+    assert await store.objects() == 1
 
 
 async def test_a_preview_changes_nothing_and_says_why(store: Store) -> None:
