@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Integer,
     Select,
     Subquery,
     and_,
@@ -100,6 +101,10 @@ def _of_repositories() -> Select[tuple[str, int, int]]:
 
 HERE = bindparam("repository_id", type_=BigInteger)
 
+DEEPEST = 16
+"""So many steps from its tag a manifest counts, over lists and references: a signature of a signature of a
+member of an index has three. In a chain without end each manifest would be behind every one before it."""
+
 
 def _edges() -> Subquery:
     """What goes with a manifest: what it lists, and what refers to it."""
@@ -118,40 +123,61 @@ def _edges() -> Subquery:
     return listed.union(referring).subquery("edges")
 
 
-def _reach() -> CTE:
-    """Each tag with each manifest behind it."""
+def _behind() -> CTE:
+    """Each manifest that a tag points to, the root, with each manifest behind it. Several tags may point to
+    one: what is behind it is looked up once."""
     edges = _edges()
+    zero: ColumnElement[int] = literal_column("0", type_=Integer)
     reach = (
-        select(tags.c.name.label("tag"), tags.c.manifest_id.label("manifest_id"))
+        select(tags.c.manifest_id.label("root"), tags.c.manifest_id.label("manifest_id"), zero.label("depth"))
         .where(tags.c.repository_id == HERE)
+        .distinct()
         .cte("reach", recursive=True)
     )
-    further = select(reach.c.tag, edges.c.child_id).join(edges, edges.c.parent_id == reach.c.manifest_id)
-    return reach.union(further)
+    further = (
+        select(reach.c.root, edges.c.child_id, reach.c.depth + 1)
+        .join(edges, edges.c.parent_id == reach.c.manifest_id)
+        .where(reach.c.depth < DEEPEST)
+    )
+    reach = reach.union(further)
+    return select(reach.c.root, reach.c.manifest_id).distinct().cte("behind")
 
 
 def _of_tags(elsewhere: bool) -> Select[tuple[str, int, int]]:
     """`elsewhere`: a blob that another repository holds is exclusive to no tag."""
-    reach = _reach()
-    alone = (
-        select(reach.c.manifest_id, func.min(reach.c.tag).label("tag"))
-        .group_by(reach.c.manifest_id)
+    behind = _behind()
+    # Roots that have one tag alone.
+    single = (
+        select(tags.c.manifest_id.label("root"))
+        .where(tags.c.repository_id == HERE)
+        .group_by(tags.c.manifest_id)
         .having(func.count() == 1)
-        .cte("alone")
+        .cte("single")
     )
-    behind = (
-        select(reach.c.tag, manifest_blobs.c.blob_id)
+    lonely = (
+        select(behind.c.manifest_id, func.min(behind.c.root).label("root"))
+        .group_by(behind.c.manifest_id)
+        .having(func.count() == 1)
+        .subquery("lonely")
+    )
+    alone = (
+        select(lonely.c.manifest_id, lonely.c.root).join(single, single.c.root == lonely.c.root).cte("alone")
+    )
+    needed = (
+        select(behind.c.root, manifest_blobs.c.blob_id)
         .distinct()
-        .join(manifest_blobs, manifest_blobs.c.manifest_id == reach.c.manifest_id)
-        .subquery("behind")
+        .join(manifest_blobs, manifest_blobs.c.manifest_id == behind.c.manifest_id)
+        .subquery("needed")
     )
     # All manifests that hold it are behind one tag only, and it is the same one.
     held = (
-        select(manifest_blobs.c.blob_id, func.min(alone.c.tag).label("tag"))
+        select(manifest_blobs.c.blob_id, func.min(alone.c.root).label("root"))
         .outerjoin(alone, alone.c.manifest_id == manifest_blobs.c.manifest_id)
         .where(manifest_blobs.c.repository_id == HERE)
         .group_by(manifest_blobs.c.blob_id)
-        .having(and_(func.count() == func.count(alone.c.tag), func.min(alone.c.tag) == func.max(alone.c.tag)))
+        .having(
+            and_(func.count() == func.count(alone.c.root), func.min(alone.c.root) == func.max(alone.c.root))
+        )
         .subquery("held")
     )
     other = exists().where(
@@ -159,21 +185,29 @@ def _of_tags(elsewhere: bool) -> Select[tuple[str, int, int]]:
     )
     no: ColumnElement[int] = literal_column("0", type_=BigInteger)
     parts = union_all(
-        select(behind.c.tag.label("tag"), blobs.c.size.label("bytes"), no.label("exclusive")).join(
-            blobs, blobs.c.id == behind.c.blob_id
+        select(needed.c.root.label("root"), blobs.c.size.label("bytes"), no.label("exclusive")).join(
+            blobs, blobs.c.id == needed.c.blob_id
         ),
-        select(reach.c.tag, manifests.c.size, no).join(manifests, manifests.c.id == reach.c.manifest_id),
-        select(held.c.tag, no, blobs.c.size)
+        select(behind.c.root, manifests.c.size, no).join(manifests, manifests.c.id == behind.c.manifest_id),
+        select(held.c.root, no, blobs.c.size)
         .join(blobs, blobs.c.id == held.c.blob_id)
         .where(~other if elsewhere else true()),
-        select(alone.c.tag, no, manifests.c.size).join(manifests, manifests.c.id == alone.c.manifest_id),
+        select(alone.c.root, no, manifests.c.size).join(manifests, manifests.c.id == alone.c.manifest_id),
     ).subquery("parts")
-    total = func.sum(parts.c.bytes).label("total")
-    exclusive = func.sum(parts.c.exclusive).label("only")
+    of_root = (
+        select(
+            parts.c.root,
+            func.sum(parts.c.bytes).label("total"),
+            func.sum(parts.c.exclusive).label("only"),
+        )
+        .group_by(parts.c.root)
+        .subquery("of_root")
+    )
     return (
-        select(parts.c.tag, total, exclusive)
-        .group_by(parts.c.tag)
-        .order_by(exclusive.desc(), total.desc(), parts.c.tag)
+        select(tags.c.name, of_root.c.total, of_root.c.only)
+        .join(of_root, of_root.c.root == tags.c.manifest_id)
+        .where(tags.c.repository_id == HERE)
+        .order_by(of_root.c.only.desc(), of_root.c.total.desc(), tags.c.name)
         .limit(bindparam("limit"))
     )
 

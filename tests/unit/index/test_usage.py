@@ -2,6 +2,10 @@
 
 import random
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
 
 from registry.index import Connection, Index, blobs, manifests, repositories, tags, usage
 
@@ -173,3 +177,57 @@ async def test_the_largest_come_first_and_the_list_ends(index: Index) -> None:
 async def test_nothing_is_nothing(index: Index) -> None:
     assert await index.read(usage.totals) == (0, 0, 0)
     assert await index.read(lambda connection: usage.of_repositories(connection, 5)) == []
+
+
+def fill_with_referrers(connection: Connection, name: str, number: int, *, chained: bool) -> int:
+    """So many manifests, each of which refers to the one before it or all to the first; and as many tags,
+    each on one of the chain or all on the first. The id of their repository."""
+    id = repositories.ensure(connection, name, 0.0)
+    made: list[tuple[int, str]] = []
+    for position in range(number):
+        digest = f"sha256:{position:064x}"
+        subject = None if not made else made[-1 if chained else 0][1]
+        values = {
+            "repository_id": id, "digest": digest, "media_type": "x", "artifact_type": None, "size": 1,
+            "body": b"", "subject": subject, "annotations": None, "pushed_by": None, "pushed_at": 0.0,
+        }  # fmt: skip
+        made.append((manifests.record(connection, values), digest))
+        manifest_id, digest = made[-1 if chained else 0]
+        tags.point(connection, id, f"v{position:04}", manifest_id, digest, None, 1.0)
+    return id
+
+
+@pytest.mark.parametrize("index_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("chained", [True, False])
+async def test_what_refers_to_what_is_paid_for_once(index: Index, chained: bool) -> None:
+    def steps(connection: Connection, id: int) -> int:
+        driver: Any = connection.connection.driver_connection
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        driver.set_progress_handler(step, 100)
+        try:
+            assert usage.of_tags(connection, id, 10, elsewhere=True)
+        finally:
+            driver.set_progress_handler(None, 0)
+        return count
+
+    found = []
+    for number in (100, 400):
+        fill = partial(fill_with_referrers, name=f"a/{number}", number=number, chained=chained)
+        id = await index.write(fill)
+        found.append(await index.read(partial(steps, id=id)))
+    assert found[1] < 6 * found[0], f"four times as many manifests take {found} steps"
+
+
+async def test_what_is_too_far_from_its_tag_does_not_count(index: Index) -> None:
+    def change(connection: Connection) -> list[usage.TagUsage]:
+        id = fill_with_referrers(connection, "a", usage.DEEPEST + 5, chained=True)
+        for position in range(1, usage.DEEPEST + 5):
+            tags.remove(connection, id, f"v{position:04}", "user:admin", 2.0)
+        return usage.of_tags(connection, id, 10, elsewhere=True)
+
+    assert await index.write(change) == [usage.TagUsage("v0000", usage.DEEPEST + 1, usage.DEEPEST + 1)]
