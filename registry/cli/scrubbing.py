@@ -21,6 +21,7 @@ MOST_SHOWN = 50
 """Findings shown to people; `--list` writes all."""
 
 SAID_STAGES = {
+    Stage.COPIES: "reading backups and the journal",
     Stage.OBJECTS: "looking for objects that no row knows",
     Stage.MARKS: "looking for rows that nothing holds",
     Stage.MANIFESTS: "checking manifests",
@@ -32,6 +33,8 @@ SAID_KINDS = {
     "digest": "the object has other bytes",
     "unreadable": "the object can't be read",
     "unavailable": "the object could not be read now",
+    "journal": "this object of the journal is wrong or gone, so all is written again",
+    "backup": "this backup is wrong or gone",
     "unknown": "no row knows this object",
     "manifest": "its bytes in the index are wrong",
 }
@@ -130,13 +133,15 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         f"{said_size(report['unknown_bytes'])}; {report['discarded']} were discarded"
         + (f"; {report['young']} young ones may belong to pushes" if report["young"] else ""),
         f"manifests  {report['manifests']}; {report['wrong_manifests']} are wrong",
+        f"copies     {report['copies']} of the index, or of parts of it; {report['wrong_copies']} are wrong",
     ]
     if report["marked"]:
         lines.append(f"garbage    {report['marked']} rows that nothing holds were left to the collector")
     if report["refused"]:
         lines.append(report["refused"])
     lines += [f"  {finding_line(finding)}" for finding in report["found"][:MOST_SHOWN]]
-    count = report["wrong"] + report["unavailable"] + report["unknown"] + report["wrong_manifests"]
+    kinds = ("wrong", "unavailable", "wrong_copies", "unknown", "wrong_manifests")
+    count = sum(report[kind] for kind in kinds)
     if count > MOST_SHOWN:
         lines.append(f"  and {count - MOST_SHOWN} more: --list FILE writes all")
     return lines

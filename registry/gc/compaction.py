@@ -37,7 +37,6 @@ class LostObject(Exception):
 
     def __init__(self, location: str, reason: str) -> None:
         super().__init__(location, reason)
-        self.location = location
 
 
 class Compaction:
@@ -57,7 +56,7 @@ class Compaction:
         try:
             stored, lines = await self._merge(chosen, first=chosen[0] == rows[0])
         except LostObject as lost:
-            await self._start_again(job, lost)
+            await write_all_again(job, *lost.args)
             return 0
         failpoint(MERGED)
         merged = CopyRow(stored.location, KIND, chosen[0].since, chosen[-1].until, stored.size, lines)
@@ -92,13 +91,16 @@ class Compaction:
             except (NotFound, BadArchive) as error:
                 raise LostObject(row.location, str(error)) from error
 
-    async def _start_again(self, job: Job, lost: LostObject) -> None:
-        log.error("an object of the journal is lost, so all is written again: %s: %s", *lost.args)
-        after, more = 0, True
-        while more:
-            last = await job.write(partial(journal.write_again, after=after, limit=ROWS_AT_ONCE))
-            after, more = last, last > after
-        await job.write(partial(index_copies.discard, locations=[lost.location], now=time.time()))
+
+async def write_all_again(job: Job, location: str, reason: str) -> None:
+    """Have the journal write all once more, since this object of it is lost, and forget the object. Raises
+    LostJob."""
+    log.error("an object of the journal is lost, so all is written again: %s: %s", location, reason)
+    after, more = 0, True
+    while more:
+        last = await job.write(partial(journal.write_again, after=after, limit=ROWS_AT_ONCE))
+        after, more = last, last > after
+    await job.write(partial(index_copies.discard, locations=[location], now=time.time()))
 
 
 def to_merge(rows: Sequence[CopyRow]) -> Sequence[CopyRow]:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
@@ -88,10 +88,18 @@ async def store_file(driver: StorageDriver, kind: str, upload: Upload, file: IO[
     return Stored(location, size)
 
 
-async def fetch(driver: StorageDriver, location: str, file: IO[bytes]) -> None:
-    """Write an object's bytes to a file, and go to its beginning. Raises a StorageError."""
+async def fetch(
+    driver: StorageDriver,
+    location: str,
+    file: IO[bytes],
+    spend: Callable[[int], Awaitable[None]] | None = None,
+) -> None:
+    """Write an object's bytes to a file, and go to its beginning. `spend` is told of each number of bytes
+    read, and may wait. Raises a StorageError."""
     async for piece in driver.read(location):
         await asyncio.to_thread(file.write, piece)
+        if spend is not None:
+            await spend(len(piece))
     await asyncio.to_thread(file.seek, 0)
 
 

@@ -1,8 +1,9 @@
 """The scrub: compares what is stored with what the index says, and puts right what can be put right.
 
-Four stages, each over all there is: blobs (their objects are read and hashed), objects (does a row know
-them?), marks (is what nothing holds left to the collector?) and manifests (are their bytes in the index
-right?). It goes on where the last one ended, in whichever process: see `Progress`.
+Five stages, each over all there is: blobs (their objects are read and hashed), copies (so are backups and
+the journal), objects (does a row know them?), marks (is what nothing holds left to the collector?) and
+manifests (are their bytes in the index right?). It goes on where the last one ended, in whichever process:
+see `Progress`.
 """
 
 import logging
@@ -14,6 +15,7 @@ from typing import Any
 from registry.gc.jobs import Job
 from registry.gc.pace import Pace
 from registry.gc.scrub_blobs import BlobScrub
+from registry.gc.scrub_copies import CopyScrub
 from registry.gc.scrub_objects import ObjectScrub
 from registry.gc.scrub_progress import Finding, Progress, Stage
 from registry.index import Connection, Index, scrub
@@ -57,7 +59,9 @@ class Scrub:
         self._index = index
         self._found = found
         self._watch = watch
-        self._blobs = BlobScrub(index, quarantine, Pace(bytes_per_second), insist=quarantine_many)
+        pace = Pace(bytes_per_second)
+        self._blobs = BlobScrub(index, quarantine, pace, insist=quarantine_many)
+        self._copies = CopyScrub(index, driver, pace)
         self._objects = ObjectScrub(index, driver, upload_seconds, insist=discard_unknown)
 
     async def run(self, job: Job) -> dict[str, Any]:
@@ -85,9 +89,13 @@ class Scrub:
             return await self._mark(job, progress)
         if progress.stage is Stage.MANIFESTS:
             return await self._check_manifests(job, progress)
-        stage = self._blobs if progress.stage is Stage.BLOBS else self._objects
+        stages: dict[Stage, BlobScrub | CopyScrub | ObjectScrub] = {
+            Stage.BLOBS: self._blobs,
+            Stage.COPIES: self._copies,
+            Stage.OBJECTS: self._objects,
+        }
         with translated_errors():
-            return await stage.step(job, progress, self._found, self._watch)
+            return await stages[progress.stage].step(job, progress, self._found, self._watch)
 
     async def _mark(self, job: Job, progress: Progress) -> Progress:
         look = partial(scrub.unmarked, after=progress.after, limit=BLOBS_AT_ONCE)

@@ -14,6 +14,7 @@ class Stage(StrEnum):
     """What is being looked at, in this order."""
 
     BLOBS = "blobs"
+    COPIES = "copies"
     OBJECTS = "objects"
     MARKS = "marks"
     MANIFESTS = "manifests"
@@ -23,8 +24,8 @@ class Stage(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is not as it should be. `kind`: a `registry.services.quarantine.Fault`; `unavailable`,
-    of an object that could not be read now; `unknown`, of one that no row knows; or `manifest`, of one whose
-    bytes in the index are wrong. `size` is in bytes."""
+    of an object that could not be read now; `journal` or `backup`, of one that is wrong or gone; `unknown`,
+    of one that no row knows; or `manifest`, of one whose bytes in the index are wrong. `size` is in bytes."""
 
     kind: str
     digest: str | None = None
@@ -49,6 +50,8 @@ class Progress:
     wrong: int = 0
     released: int = 0
     unavailable: int = 0
+    copies: int = 0
+    wrong_copies: int = 0
     objects: int = 0
     unknown: int = 0
     unknown_bytes: int = 0
@@ -95,4 +98,5 @@ class Progress:
     @property
     def all_right(self) -> bool:
         """Whether there is nothing that somebody should look at."""
-        return not (self.wrong or self.unavailable or self.unknown or self.wrong_manifests)
+        found = (self.wrong, self.unavailable, self.wrong_copies, self.unknown, self.wrong_manifests)
+        return not any(found)

@@ -20,7 +20,8 @@ class ScrubFinding(Answer):
 
     kind: str = Field(
         description="of a blob's object: missing, size, digest, unreadable, or unavailable (it could not be "
-        "read then); unknown: an object that no row knows; manifest: its bytes in the index are wrong"
+        "read then); journal, backup: it is wrong or gone; unknown: an object that no row knows; manifest: "
+        "its bytes in the index are wrong"
     )
     digest: str | None = None
     location: str | None = None
@@ -40,6 +41,10 @@ class ScrubReport(Answer):
     wrong: int = Field(description="blobs that were in quarantine at the end")
     released: int = Field(description="blobs whose bytes were found right again")
     unavailable: int = Field(description="blobs whose objects could not be read then")
+    copies: int = Field(0, description="backups and objects of the journal that were read")
+    wrong_copies: int = Field(
+        0, description="those that were wrong or gone: a journal is written again, a backup is not"
+    )
     objects: int
     unknown: int = Field(description="old objects that no row knows")
     unknown_bytes: int

@@ -2,6 +2,7 @@
 storage that looks like the wrong one. On files, and on both databases."""
 
 import errno
+import io
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,12 +14,16 @@ import pytest
 from sqlalchemy import select, update
 
 import storage_drivers
+from auth.actor import Actor
 from registry.gc import scrub_blobs, scrub_objects
+from registry.gc.archive import verify
+from registry.gc.backups import Backups
 from registry.gc.jobs import Jobs
+from registry.gc.journal import Journal
 from registry.gc.pace import Pace
 from registry.gc.scrub import Scrub
-from registry.gc.scrub_progress import Finding
-from registry.index import Connection, Index, blobs, jobs, repositories
+from registry.gc.scrub_progress import Finding, Progress, Stage
+from registry.index import Connection, Index, blobs, index_copies, jobs, repositories
 from registry.index import scrub as scrub_rows
 from registry.index.tables import blobs as blob_table
 from registry.index.tables import discarded, manifests, repository_blobs
@@ -96,6 +101,16 @@ class Store:
 
     async def discarded(self) -> list[str]:
         return await self.index.read(lambda c: list(c.execute(select(discarded.c.location)).scalars()))
+
+    async def journal(self) -> None:
+        """Write what is new."""
+        async with Jobs(self.index).hold("journal") as job:
+            await Journal(self.index, self.driver).run(job)
+
+    async def copies(self, kind: str) -> list[str]:
+        """Where they are."""
+        found = await self.index.read(lambda c: index_copies.of_kind(c, kind))
+        return [row.location for row in found]
 
     async def there(self, content: bytes) -> bool:
         row = await self.index.read(lambda c: blobs.find(c, "acme/app", Digest.of(content)))
@@ -368,6 +383,51 @@ async def test_an_empty_index_beside_a_full_storage(store: Store) -> None:
 
     assert "3 of 3 objects" in report["refused"]
     assert await store.discarded() == []
+
+
+@pytest.mark.parametrize("harm", ["changed", "missing"])
+async def test_a_wrong_journal_is_written_again_and_a_wrong_backup_told(store: Store, harm: str) -> None:
+    await store.fill(2)
+    await store.index.write(lambda c: rows.manifest(c, "acme/app", Digest.of(b"{}"), 2, "v1"))
+    await store.journal()
+    nobody = Backups(store.index, store.driver, Audit(store.index, 1000.0), "1.0")
+    (journal,) = await store.copies("journal")
+    (backup, _) = await nobody.to_storage(Actor("operator:me"), None, lambda _rows: None)
+    report = await store.run()
+    assert (report["all_right"], report["copies"], report["wrong_copies"]) == (True, 2, 0)
+
+    for location in (journal, backup.location):
+        if harm == "missing":
+            store.file(location).unlink()
+        else:
+            content = bytearray(store.file(location).read_bytes())
+            content[len(content) // 2] ^= 1
+            store.file(location).write_bytes(content)
+    report = await store.run()
+    assert store.kinds() == {journal: "journal", backup.location: "backup"}
+    assert (report["all_right"], report["wrong_copies"]) == (False, 2)
+    assert await store.copies("journal") == []
+    assert journal in await store.discarded()
+
+    await store.journal()
+    (new,) = await store.copies("journal")
+    assert verify(io.BytesIO(store.file(new).read_bytes()), "journal").end["lines"] == 4, (
+        "a batch, the repository, the manifest, the tag"
+    )
+    assert (await store.run())["wrong_copies"] == 1, "a backup can't be made anew of what was then"
+
+
+async def test_copies_in_a_storage_that_is_not_mounted_are_not_written_again(store: Store) -> None:
+    await store.fill(2)
+    await store.journal()
+    before = await store.copies("journal")
+    progress = Progress(1.0, 0, 0, Stage.COPIES)
+    store.root.rename(store.root.with_name("away"))
+    async with Jobs(store.index).hold("scrub") as job:
+        await job.write(lambda connection: job.save(connection, progress.state()))
+        with pytest.raises(Unavailable, match="nor any blob"):
+            await store.scrub().run(job)
+    assert await store.copies("journal") == before != []
 
 
 async def test_what_nothing_holds_is_left_to_the_collector(store: Store) -> None:
