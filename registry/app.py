@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+from registry.api.access_log import AccessLogger, access_log
 from registry.api.blobs import BlobRoutes
 from registry.api.challenges import Challenges
 from registry.api.connection import ConnectionServer
@@ -31,7 +32,6 @@ from registry.services.history import History
 from registry.services.housekeeping import Housekeeping
 from registry.services.referrers import Referrers
 from registry.services.tags import Tags
-from registry.telemetry import AccessLogger, access_log
 
 log = logging.getLogger(__name__)
 

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from auth.roles import Action
 from auth.scopes import CATALOG
+from registry.api.access_log import REQUEST_ID
 from registry.api.challenges import Challenges
 from registry.api.connection import Connection
 from registry.api.errors import refuse, reply_to
@@ -28,7 +29,6 @@ from registry.oci.errors import (
 )
 from registry.services.access import Access, OpenAccess
 from registry.services.callers import Caller
-from registry.telemetry import REQUEST_ID
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from auth.actor import Actor
+from registry.api.access_log import PRINCIPAL, REQUEST_ID
 from registry.api.origin import Origin, Origins
 from registry.oci.digest import Digest
 from registry.oci.errors import RequestInvalid
 from registry.oci.name import RepositoryName, Tag
 from registry.services.callers import ANONYMOUS_CALLER, Caller
 from registry.services.manifests import Reference
-from registry.telemetry import PRINCIPAL, REQUEST_ID
 
 
 class Request:

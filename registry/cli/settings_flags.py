@@ -4,8 +4,10 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry.config_sources import Loaded, Value, load
+if TYPE_CHECKING:
+    from registry.config_sources import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,10 @@ def settings_parent(*names: str) -> argparse.ArgumentParser:
     return parent
 
 
-def load_settings(parsed: argparse.Namespace) -> Loaded:
+def load_settings(parsed: argparse.Namespace) -> "Loaded":
     """The settings of this command line, file and environment. Raises ConfigError."""
+    from registry.config_sources import Value, load  # here, so that `entrepot version` starts without them
+
     flags = {
         flag.key: Value(getattr(parsed, flag.key), f"flag {flag.name}")
         for flag in FLAGS

@@ -1,15 +1,17 @@
 """Fetching small JSON documents that other servers publish."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 from yarl import URL
 
 from auth.addresses import is_loopback
 from auth.federation import IssuerUnavailable
 from registry.oci.quoting import quoted
 from registry.oci.strict_json import StrictJSONError, parse_object
+
+if TYPE_CHECKING:  # commands have what fetches and don't fetch, and it takes a while to import
+    import aiohttp
 
 LARGEST = 1024 * 1024
 """Bytes of a document: far more than the keys of any issuer take."""
@@ -27,6 +29,8 @@ class Documents:
 
     async def get(self, url: str) -> dict[str, Any]:
         """The JSON object at a URL. Raises IssuerUnavailable."""
+        import aiohttp
+
         target = checked_url(url)
         try:
             body = await self._read(target)
@@ -44,6 +48,8 @@ class Documents:
             await self._session.close()
 
     async def _read(self, url: URL) -> bytes:
+        import aiohttp
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -2,21 +2,25 @@
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from registry.index.group_writer import GroupWriter, lock_file
-from registry.index.snapshots import Snapshots
 from registry.oci.errors import StorageFull, Unavailable
+
+if TYPE_CHECKING:  # whoever has SQLite never needs psycopg, which takes a while to import
+    import psycopg
+
+    from registry.index.snapshots import Snapshots
 
 __all__ = ["Connection", "Index", "open_index"]
 
@@ -58,12 +62,12 @@ class Index:
         engine: Engine,
         writer: Writer,
         threads: ThreadPoolExecutor,
-        watch: sqlite3.Connection | Snapshots,
+        watch: "sqlite3.Connection | Snapshots",
     ) -> None:
         self._engine = engine
         self._writer = writer
         self._threads = threads
-        self._watch = watch if isinstance(watch, Snapshots) else watch.cursor()
+        self._watch = watch.cursor() if isinstance(watch, sqlite3.Connection) else watch
 
     async def read(self, query: Callable[[Connection], Result]) -> Result:
         """Run a query. Its statements each see the newest committed state.
@@ -111,7 +115,7 @@ class Index:
         never waits there. PostgreSQL is asked once for all who wait. Raises Unavailable when the database is
         busy or can't be read.
         """
-        if isinstance(self._watch, Snapshots):
+        if not isinstance(self._watch, sqlite3.Cursor):
             with translated_errors():
                 return await self._watch.now()
         try:
@@ -125,7 +129,7 @@ class Index:
         self._writer.close()
         self._threads.shutdown()
         self._engine.dispose()
-        watch = self._watch if isinstance(self._watch, Snapshots) else self._watch.connection
+        watch = self._watch.connection if isinstance(self._watch, sqlite3.Cursor) else self._watch
         watch.close()
 
 
@@ -179,9 +183,9 @@ def noticed_loss(connection: Connection) -> Iterator[None]:
     back, and tell at length that it can't."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        state = error.sqlstate
-        if state is None or state.startswith(("08", "57P")):
+    except database_errors() as error:
+        state = getattr(error, "sqlstate", None)
+        if is_operational(error) and (state is None or state.startswith(("08", "57P"))):
             connection.invalidate(error)
         raise
 
@@ -191,7 +195,17 @@ def may_retry(error: BaseException | None) -> bool:
     return getattr(error, "sqlstate", None) in RETRIED_STATES
 
 
-DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, psycopg.Error)
+def database_errors() -> tuple[type[Exception], ...]:
+    """What databases raise. Where psycopg was never imported nobody raises its errors."""
+    kinds = (SQLAlchemyError, sqlite3.Error)
+    psycopg = sys.modules.get("psycopg")
+    return kinds if psycopg is None else (*kinds, psycopg.Error)
+
+
+def is_operational(error: BaseException) -> bool:
+    """Whether it is PostgreSQL's, about the connection or the server and not about what was asked."""
+    psycopg = sys.modules.get("psycopg")
+    return psycopg is not None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 @contextmanager
@@ -199,7 +213,7 @@ def translated_errors() -> Iterator[None]:
     """Turn what the database says into the registry's own errors; the database's is their cause."""
     try:
         yield
-    except DATABASE_ERRORS as error:
+    except database_errors() as error:
         told = getattr(error, "orig", None) or error
         raise translate(told) from told
 
@@ -211,7 +225,7 @@ def translate(error: BaseException) -> Exception:
         return StorageFull("the index has no room left on its disk")
     if isinstance(error, sqlite3.OperationalError) or state in RETRIED_STATES:
         return Unavailable("the index can't be used now")
-    unreachable = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout)
+    unreachable = isinstance(error, PoolTimeout) or is_operational(error)
     if unreachable or state[:2] in ("08", "53", "57", "58") or state == "25006":
         return Unavailable("the index database does not answer now")
     return error if isinstance(error, Exception) else RuntimeError(str(error))
@@ -221,14 +235,16 @@ def open_index(url: str, *, pool_size: int) -> Index:
     """Open the index at an SQLAlchemy URL. Its schema must be there (registry.index.migrations)."""
     if make_url(url).get_backend_name() == "sqlite":
         return open_sqlite(url, pool_size)
+    from registry.index.snapshots import Snapshots  # with psycopg
+
     engine = postgresql_engine(url, pool_size)
     threads = ThreadPoolExecutor(pool_size, thread_name_prefix="index")
 
-    def connect() -> psycopg.Connection:
+    def connect() -> "psycopg.Connection":
         """A connection that the pool no longer counts."""
         with translated_errors():
             pooled = engine.raw_connection()
-            connection = cast(psycopg.Connection, pooled.driver_connection)
+            connection = cast("psycopg.Connection", pooled.driver_connection)
             pooled.detach()
             return connection
 

@@ -41,13 +41,16 @@ def _shaped(expression: str) -> dict[str, JsonValue]:
 class Input(BaseModel):
     """A body or the parameters of a query: nothing is converted silently, nothing unknown is passed over."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=False)
+    # Built when first used: a command calls one operation of a hundred.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, validate_default=False, defer_build=True
+    )
 
 
 class Answer(BaseModel):
     """What is answered. Times are RFC 3339 in UTC, sizes are bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def _storable(text: str) -> str:

@@ -9,15 +9,12 @@ from pydantic import BaseModel, ValidationError
 
 from auth.actor import Actor
 from auth.identity import Identity
-from registry.management.operation import WITH_SLASHES, Call, Needs, Operation
+from registry.management.operation import Call, Needs, Operation
+from registry.management.paths import expression
 from registry.management.rights import check_needs
 from registry.oci.errors import Denied, InputInvalid, MethodNotAllowed, NoSuchPath
 from registry.oci.strict_json import StrictJSONError, parse_object
 from registry.services.audit import REFUSED, Audit
-
-_COMPONENT = r"(?!-(?:/|$))[^/]+"
-"""A part of a path, decoded later. One that is `-` ends a name that may hold slashes: no name has such a
-component."""
 
 _LONGEST_SHOWN = 10
 
@@ -94,17 +91,6 @@ class Management:
         raise NoSuchPath(
             "the management API has nothing at this path; /api/v1/openapi.json tells what it has"
         )
-
-
-def expression(path: str) -> re.Pattern[str]:
-    """What matches the paths that an operation's path stands for."""
-
-    def part(found: re.Match[str]) -> str:
-        name = found[1]
-        whole = f"{_COMPONENT}(?:/{_COMPONENT})*" if name in WITH_SLASHES else "[^/]+"
-        return f"(?P<{name}>{whole})"
-
-    return re.compile(re.sub(r"\\\{(\w+)\\\}", part, re.escape(path)))
 
 
 def _query(operation: Operation, pairs: Sequence[tuple[str, str]]) -> BaseModel | None:

@@ -25,10 +25,6 @@ class Needs(StrEnum):
     """The operation asks itself, since what counts is a repository or a pattern that it is about."""
 
 
-WITH_SLASHES = ("repository", "prefix")
-"""Names in the paths of operations that stand for several components."""
-
-
 class Call(NamedTuple):
     """One call. `path` holds what stood for the names in the operation's path, decoded and not yet checked;
     `query` and `body` are of the operation's models, None where it has none."""
@@ -42,7 +38,8 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`path` is below /api/v1; in it, `{name}` stands for one component, unless it is one of WITH_SLASHES."""
+    """`path` is below /api/v1; in it, `{name}` stands for one component, unless it is one of
+    paths.WITH_SLASHES."""
 
     id: str
     method: str

@@ -26,10 +26,12 @@ from storage_drivers import failpoints
 ROOT = Path(__file__).resolve().parents[2]
 
 IMPORTED = (
-    "registry.cli.main",
+    "registry.cli.serving",
+    "registry.cli.client.local",
     "registry.app",
     "registry.server",
     "registry.index.migrations",
+    "alembic.command",
     "storage_drivers.s3",
     "psycopg",
 )

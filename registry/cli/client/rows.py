@@ -13,7 +13,7 @@ from registry.cli.client.arguments import NAME, Argument
 from registry.cli.client.connection import Api, connect, connection_parent, read_all
 from registry.cli.client.tables import Listing, Says, Values, sentence
 from registry.cli.commands import Commands, add_command, add_group
-from registry.management.operation import WITH_SLASHES
+from registry.management.paths import WITH_SLASHES
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from registry.index.group_writer import lock_file
 
-__all__ = ["MigrationError", "upgrade"]
+__all__ = ["NEWEST", "MigrationError", "upgrade"]
+
+NEWEST = "0003"
+"""The revision that this version works on: the last of `versions`."""
 
 LOCK = 0x656E747265706F74
 """The advisory lock of PostgreSQL that whoever migrates holds: "entrepot" in ASCII."""
@@ -45,6 +44,8 @@ def upgrade(url: str) -> None:
         raise MigrationError("index.url can't be understood as the URL of a database") from None
     connect = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
     try:
+        if _revisions(parsed) == [NEWEST]:
+            return
         with connect(parsed) as connection:
             _upgrade(connection)
     except (DBAPIError, OSError) as error:
@@ -54,7 +55,23 @@ def upgrade(url: str) -> None:
         ) from error
 
 
+def _revisions(url: URL) -> list[str]:
+    """What an index says of its form: one revision; none if there is no index yet. Nothing is locked."""
+    if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+        return []  # to connect would make the file
+    timeout = {"timeout": WAIT_SECONDS} if url.get_backend_name() == "sqlite" else {"connect_timeout": 10}
+    with create_engine(url, poolclass=NullPool, connect_args=timeout).connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return []
+        return list(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
 def _upgrade(connection: Connection) -> None:
+    from alembic import command  # here: it takes a while to import, and most starts find nothing to do
+    from alembic.config import Config
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection

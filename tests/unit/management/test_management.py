@@ -6,8 +6,9 @@ import jsonschema
 import pytest
 
 from auth.identity import NOBODY
-from registry.management.management import Management, expression
+from registry.management.management import Management
 from registry.management.operation import Needs
+from registry.management.paths import expression
 from registry.management.units import parse_duration, parse_moment, parse_size
 from registry.oci.errors import InputInvalid, MethodNotAllowed, NoSuchPath, Unauthenticated
 from tests.unit.management.conftest import Desk

@@ -10,9 +10,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 
-import registry.index.migrations as migrations
 from registry.index import access, repositories, tags
-from registry.index.migrations import upgrade
+from registry.index.migrations import MigrationError, upgrade
 from tests.unit.migrations.test_migrations import NEWEST, connected, empty_url
 
 __all__ = ["empty_url"]
@@ -38,7 +37,7 @@ def upgrade_to(url: str, revision: str, monkeypatch: pytest.MonkeyPatch) -> None
 
     original = command.upgrade
     with monkeypatch.context() as patched:
-        patched.setattr(migrations.command, "upgrade", to_revision)
+        patched.setattr(command, "upgrade", to_revision)
         upgrade(url)
 
 
@@ -100,7 +99,7 @@ def test_a_migration_that_fails_half_way_leaves_the_old_index(
     with writing(old_url) as connection:
         connection.execute(text("CREATE TABLE sign_in_failures (id integer)"))  # the last one to be made
 
-    with pytest.raises(migrations.MigrationError, match="sign_in_failures"):
+    with pytest.raises(MigrationError, match="sign_in_failures"):
         upgrade(old_url)
 
     with writing(old_url) as connection:

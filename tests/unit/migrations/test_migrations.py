@@ -13,11 +13,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
-from registry.index.migrations import MigrationError, upgrade
+from registry.index.migrations import NEWEST, MigrationError, upgrade
 from registry.index.tables import metadata
 from tests.support.postgres import PostgresServer
-
-NEWEST = "0003"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
