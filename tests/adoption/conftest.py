@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from registry.index.migrations import upgrade
 from tests.adoption.old_registry import Tree
 from tests.unit.cli.conftest import CommandLine, clean, command_line
 
@@ -22,25 +21,17 @@ def environment() -> dict[str, str]:
     return {}
 
 
-@pytest.fixture(scope="session")
-def empty_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index with its schema, to be copied: a migration takes longer than most of these tests."""
-    path = tmp_path_factory.mktemp("template") / "index.sqlite"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
 def run(
     command_line: CommandLine,
     environment: dict[str, str],
-    empty_index: Path,
+    sqlite_template: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> CommandLine:
     """Runs `entrepot` in this process with these settings."""
     (tmp_path / "data").mkdir()
-    shutil.copy(empty_index, tmp_path / "data")
+    shutil.copy(sqlite_template, tmp_path / "data")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     command_line.where = ["--data", str(tmp_path / "data")]

@@ -2,20 +2,15 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 import uvloop
 
-from registry.index.migrations import upgrade
-from registry.index.tables import metadata
 from tests.http.client import Client
 from tests.http.serving import Registries
-from tests.support.postgres import PostgresServer
 
 
 def pytest_asyncio_loop_factories(
@@ -27,34 +22,12 @@ def pytest_asyncio_loop_factories(
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index with its schema and nothing in it, to be copied: a migration takes longer than a test."""
-    path = tmp_path_factory.mktemp("template") / "index.sqlite"
-    upgrade(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_index(postgres_server: PostgresServer) -> Iterator[tuple[str, psycopg.Connection]]:
-    """A database with the index's schema, and a connection to empty it: that is faster than a new one."""
-    name = postgres_server.create_database()
-    with psycopg.connect(postgres_server.url(name), autocommit=True) as connection:
-        yield postgres_server.url(name), connection
-    postgres_server.drop_database(name)
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-def index_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> str:
+def index_url(request: pytest.FixtureRequest) -> str:
     """An empty index."""
-    if request.param == "sqlite":
-        return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'index.sqlite')}"
-    url: str
-    connection: psycopg.Connection
-    url, connection = request.getfixturevalue("postgres_index")
-    with connection.transaction():
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(f"DELETE FROM {table.name}")
+    url: str = request.getfixturevalue(
+        {"sqlite": "sqlite_index", "postgresql": "postgres_index"}[request.param]
+    )
     return url
 
 

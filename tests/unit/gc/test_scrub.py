@@ -472,9 +472,11 @@ async def test_what_nothing_holds_is_left_to_the_collector(store: Store) -> None
 
 async def test_a_manifest_whose_bytes_are_wrong_is_told(store: Store) -> None:
     def fill(connection: Connection) -> None:
-        for number in range(3):
+        ids = [
             rows.manifest(connection, f"acme/app{number}", str(Digest.of(b"{}")), 2, "latest")
-        connection.execute(update(manifests).where(manifests.c.id == 2).values(body=b"[]"))
+            for number in range(3)
+        ]
+        connection.execute(update(manifests).where(manifests.c.id == ids[1]).values(body=b"[]"))
 
     await store.index.write(fill)
 

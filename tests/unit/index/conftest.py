@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from registry.index import Index, open_index
-from registry.index.migrations import upgrade
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def index_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def index_url(request: pytest.FixtureRequest) -> str:
     """The SQLAlchemy URL of an empty index."""
     if request.param == "sqlite":
-        upgrade(url := f"sqlite:///{tmp_path / 'index.sqlite'}")
-        return url
-    postgres_url: str = request.getfixturevalue("postgres_url")
-    return postgres_url.replace("postgresql://", "postgresql+psycopg://", 1)
+        sqlite: str = request.getfixturevalue("sqlite_index")
+        return sqlite
+    postgres: str = request.getfixturevalue("postgres_index")
+    return postgres.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 @pytest.fixture
