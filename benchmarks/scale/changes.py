@@ -19,7 +19,7 @@ from registry.index.audit import AuditRow
 from registry.oci.digest import Digest
 from registry.oci.manifest import parse_manifest
 from registry.services.manifest_entries import NewManifest, enter
-from registry.services.policies import check_may_move
+from registry.services.policies import check_may_move, check_quota
 
 BY = "user:user-00001"
 
@@ -42,13 +42,14 @@ class Push(NamedTuple):
 
 
 def put(connection: Connection, push: Push) -> object:
-    """As services.manifests.Manifests.put; the sum of a quota is asked for apart."""
+    """As services.manifests.Manifests.put. The largest repository has a quota, and so have some others."""
     repository, now = push.place.repository, push.new.pushed_at
+    quotas.lock_of_repository(connection, repository)
     check_may_move(connection, repository, [push.tag], push.new.digest)
     repository_id = repositories.ensure(connection, repository, now)
     manifest_id, _ = enter(connection, repository_id, push.new, sparse=False)
     tags.point(connection, repository_id, push.tag, manifest_id, push.new.digest, BY, now)
-    quotas.lock_of_repository(connection, repository)
+    check_quota(connection, repository)
     audit.record(connection, [entry("push", repository, now)])
     return True
 
@@ -83,6 +84,7 @@ def begin_upload(connection: Connection, key: tuple[Any, ...]) -> object:
 def enter_blob(connection: Connection, key: tuple[str, str, str, float]) -> object:
     """As services.uploads: the blob, its link, the end of the session."""
     upload_id, repository, digest, now = key
+    quotas.lock_of_repository(connection, repository)
     row = blobs.record(connection, digest, 4096, f"at {digest}", now, now)
     blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
     return uploads.finish(connection, upload_id, "claimant", digest, now)
@@ -94,9 +96,29 @@ def claimed_upload(connection: Connection, sample: Sample) -> tuple[str, str, st
     return upload_id, repository, new_digest(), sample.now
 
 
+def enter_blob_below_quota(connection: Connection, key: tuple[str, str, float]) -> object:
+    repository, digest, now = key
+    (before,) = quotas.of_repository(connection, repository)
+    quotas.lock_of_repository(connection, repository)
+    row = blobs.record(connection, digest, 4096, f"at {digest}", now, now)
+    blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
+    (after,) = quotas.of_repository(connection, repository)
+    return after.used == before.used + 4096
+
+
+def link_base_layer_below_quota(connection: Connection, key: tuple[str, str, float]) -> object:
+    """In a repository that is new."""
+    repository, digest, now = key
+    row = blobs.find(connection, next(name for name, _ in blobs.holders(connection, digest)), digest)
+    assert row is not None
+    blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
+    return True
+
+
 def mount(connection: Connection, key: tuple[str, str | None, str, float]) -> object:
     """As services.blobs.Blobs.mount, for somebody who may see the first holder."""
     repository, source, digest, now = key
+    quotas.lock_of_repository(connection, repository)
     holder = source or next(name for name, _ in blobs.holders(connection, digest))
     row = blobs.find(connection, holder, digest)
     assert row is not None
@@ -122,6 +144,7 @@ def delete_tag(connection: Connection, key: tuple[Tagged, float]) -> object:
 
 def delete_manifest(connection: Connection, key: tuple[Tagged, float]) -> object:
     place, now = key
+    quotas.lock_of_repository(connection, place.repository)
     gone = tags.remove_of_manifest(connection, place.repository_id, place.manifest_id, BY, now)
     manifests.remove(connection, place.manifest_id, BY, now)
     audit.record(connection, [entry("delete", place.repository, now)])
@@ -140,6 +163,12 @@ def unlinkable(connection: Connection, sample: Sample) -> tuple[str, str, float]
     assert repository_id is not None
     blobs.link(connection, repository_id, row.id, sample.now)
     return repository, digest, sample.now
+
+
+def with_new_quota(connection: Connection, sample: Sample) -> tuple[str, str, float]:
+    """Below whose prefix there is nothing yet."""
+    quotas.set(connection, "quite-new", 1 << 50, sample.now, BY)
+    return f"quite-new/{next(_numbers)}", sample.base_layer, sample.now
 
 
 def pulls(_: Connection, sample: Sample) -> dict[int, float]:
@@ -164,6 +193,17 @@ CHANGES = (
         lambda _, sample: (*sample.choice(sample.running), sample.now, sample.now + 30),
     ),
     Query("enter a blob and end its upload", enter_blob, claimed_upload),
+    Query(
+        "enter a blob below a quota",
+        enter_blob_below_quota,
+        lambda _, sample: (sample.largest, new_digest(), sample.now),
+    ),
+    Query(
+        "the most common layer in another organisation with a quota",
+        link_base_layer_below_quota,
+        with_new_quota,
+        grows="the holders of the layer: they are walked until one below the quota's prefix is found",
+    ),
     Query("mount a blob from a repository", mount, partial(mounted, True)),
     Query("mount a blob from wherever it is", mount, partial(mounted, False)),
     Query(

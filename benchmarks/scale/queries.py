@@ -40,6 +40,11 @@ class Query:
     grows: str | None = None
 
 
+def set_quota(connection: Connection, prefix: str, now: float) -> object:
+    quotas.set(connection, prefix, 1 << 50, now, "user:admin")
+    return True
+
+
 def tagged(_: Connection, sample: Sample) -> Tagged:
     found: Tagged = sample.choice(sample.tags)
     return found
@@ -209,16 +214,16 @@ MANAGING = (
         grows="the repository: its manifests and blobs are summed up",
     ),
     Query(
-        "the bytes below a quota's prefix",
-        lambda connection, sample: quotas.usage(connection, sample.organisation),
+        "set a quota",
+        lambda connection, sample: set_quota(connection, sample.organisation, sample.now),
         nothing,
-        grows="what lies below the prefix, and each push to it pays",
+        grows="what lies below the prefix: it is counted, once",
     ),
     Query(
-        "the bytes below a quota's prefix, largest organisation",
-        lambda connection, sample: quotas.usage(connection, sample.large_organisation),
+        "set a quota, largest organisation",
+        lambda connection, sample: set_quota(connection, sample.large_organisation, sample.now),
         nothing,
-        grows="what lies below the prefix, and each push to it pays",
+        grows="what lies below the prefix: it is counted, once",
     ),
     Query(
         "running uploads, a page",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from auth.actor import Actor
-from registry.index import Connection, in_use, manifests, repositories, retention, tags
+from registry.index import Connection, in_use, manifests, quotas, repositories, retention, tags
 from registry.index.repositories import RepositoryRow
 from registry.index.retention import LiveManifest
 from registry.services.audit import Audit, AuditRow
@@ -64,6 +64,7 @@ class Dropping:
     def drop(self, connection: Connection, roots: Iterable[str]) -> Dropped:
         """Delete these with what goes with them, in the transaction of the connection. Raises Outdated."""
         now = time.time()
+        quotas.lock_of_repository(connection, self._repository.name)
         row = self._check(connection, now)
         wanted = self._with_held(roots)
         live = retention.lock(connection, row.id, wanted)

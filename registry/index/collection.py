@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from registry.index import missing
+from registry.index import missing, quotas
 from registry.index.key_rows import as_parameter, is_one_of, key_rows
 from registry.index.statements import Statement
 from registry.index.tables import (
@@ -71,6 +71,18 @@ LINKS_DUE = Statement(
     .order_by(repository_blobs.c.examine_at)
     .limit(LIMIT)
     .with_for_update(skip_locked=True)
+)
+
+
+DUE_SOON = (
+    select(repository_blobs.c.repository_id)
+    .where(repository_blobs.c.examine_at <= DUE)
+    .order_by(repository_blobs.c.examine_at)
+    .limit(LIMIT)
+    .subquery()
+)
+HOLDERS_DUE = Statement(
+    select(repositories.c.name).where(repositories.c.id.in_(select(DUE_SOON.c.repository_id)))
 )
 
 
@@ -177,6 +189,8 @@ def settle_links(connection: Connection, due: float, now: float, limit: int) -> 
     Nothing examined: there are no more, but for locked ones; or there are manifests of which it is not known
     what they cite, since they were restored or the version before entered them, so any link may be needed.
     """
+    holders = HOLDERS_DUE.all(connection, {"due": due, "limit": limit})
+    quotas.lock_of_repositories(connection, [name for (name,) in holders])
     found = set(LINKS_DUE.all(connection, {"due": due, "limit": limit}))
     if not found or missing.incomplete(connection, limit=1):
         return Settled()

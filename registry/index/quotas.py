@@ -1,14 +1,27 @@
-"""Quotas: how many bytes there may be in a repository and all below it."""
+"""Quotas: how many bytes there may be in a repository and all below it, and how many there are.
 
-from collections.abc import Sequence
+The latter is kept by triggers (`migrations/quota_triggers.py`), in the transactions that change it.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from sqlalchemy import Connection, String, bindparam, delete, func, select
 
 from registry.index import access
-from registry.index.ranges import below
+from registry.index.manifests import in_batches
 from registry.index.statements import Statement
-from registry.index.tables import blobs, manifests, quotas, repositories, repository_blobs
+from registry.index.tables import quotas
+
+
+class Limit(NamedTuple):
+    """Below a prefix there may be so many `bytes`, and `used` are there: of manifests, and of blobs, each
+    once, however many repositories hold it."""
+
+    prefix: str
+    bytes: int
+    used: int
 
 
 class QuotaRow(NamedTuple):
@@ -16,15 +29,16 @@ class QuotaRow(NamedTuple):
 
     prefix: str
     bytes: int
+    used: int
     created_at: float
     created_by: str
 
 
-QUOTAS = select(quotas.c.prefix, quotas.c.bytes, quotas.c.created_at, quotas.c.created_by)
+QUOTAS = select(quotas.c.prefix, quotas.c.bytes, quotas.c.used, quotas.c.created_at, quotas.c.created_by)
 
 # Every push asks. There are few quotas, and this way the statement is always the same.
 SELECT_OF_REPOSITORY = (
-    select(quotas.c.prefix, quotas.c.bytes)
+    select(quotas.c.prefix, quotas.c.bytes, quotas.c.used)
     .where(
         (quotas.c.prefix == bindparam("repository"))
         | (
@@ -37,48 +51,52 @@ SELECT_OF_REPOSITORY = (
 OF_REPOSITORY = Statement(SELECT_OF_REPOSITORY)
 LOCK_OF_REPOSITORY = Statement(SELECT_OF_REPOSITORY.with_for_update(key_share=True))
 
-SET = Statement(
-    lambda insert: insert(quotas).on_conflict_do_update(
-        index_elements=[quotas.c.prefix],
-        set_={name: insert(quotas).excluded[name] for name in ("bytes", "created_at", "created_by")},
-    )
+LOCK = (
+    select(quotas.c.prefix)
+    .where(quotas.c.prefix.in_(bindparam("prefixes", expanding=True)))
+    .order_by(quotas.c.prefix)
+    .with_for_update(key_share=True)
 )
+
+SET = Statement(lambda insert: insert(quotas))
+
+USED = Statement(select(quotas.c.used).where(quotas.c.prefix == bindparam("prefix")))
 
 REMOVE = Statement(delete(quotas).where(quotas.c.prefix == bindparam("prefix")))
 
 
-def of_repository(connection: Connection, repository: str) -> list[tuple[str, int]]:
-    """The quotas that count for a repository, existing or not: prefix and bytes, the shortest first."""
-    return [(prefix, size) for prefix, size in OF_REPOSITORY.all(connection, {"repository": repository})]
+def of_repository(connection: Connection, repository: str) -> list[Limit]:
+    """The quotas that count for a repository, existing or not, the shortest first."""
+    return [Limit(*row) for row in OF_REPOSITORY.all(connection, {"repository": repository})]
 
 
-def lock_of_repository(connection: Connection, repository: str) -> list[tuple[str, int]]:
-    """The same; whoever else locks one of them waits for the end of this transaction, and then sees what it
-    brought."""
-    return [(prefix, size) for prefix, size in LOCK_OF_REPOSITORY.all(connection, {"repository": repository})]
+def lock_of_repository(connection: Connection, repository: str) -> None:
+    """Have whoever changes what lies below one of a repository's quotas wait for the end of this transaction.
+
+    Who is going to change what a repository holds calls this first, before anything else is locked: then two
+    never wait for each other.
+    """
+    LOCK_OF_REPOSITORY.all(connection, {"repository": repository})
 
 
-def usage(connection: Connection, prefix: str) -> int:
-    """The bytes in a repository and all below it. A blob counts once, however many of them hold it."""
-    held = (
-        select(repository_blobs.c.blob_id)
-        .join(repositories, repositories.c.id == repository_blobs.c.repository_id)
-        .where(below(repositories.c.name, prefix))
-    )
-    of_blobs = select(func.coalesce(func.sum(blobs.c.size), 0)).where(blobs.c.id.in_(held))
-    of_manifests = (
-        select(func.coalesce(func.sum(manifests.c.size), 0))
-        .join(repositories, repositories.c.id == manifests.c.repository_id)
-        .where(below(repositories.c.name, prefix))
-    )
-    return int(connection.execute(of_blobs).scalar_one() + connection.execute(of_manifests).scalar_one())
+def lock_of_repositories(connection: Connection, repositories: Iterable[str]) -> None:
+    """The same, of several repositories."""
+    prefixes = {prefix for name in repositories for prefix in accumulate(name.split("/"), "{}/{}".format)}
+    for batch in in_batches(sorted(prefixes)):
+        connection.execute(LOCK, {"prefixes": batch})
 
 
-def set(connection: Connection, prefix: str, bytes: int, created_at: float, created_by: str) -> None:
-    """Set the quota of a prefix, in place of the one that it had."""
+def set(connection: Connection, prefix: str, bytes: int, created_at: float, created_by: str) -> int:
+    """Set the quota of a prefix, in place of the one that it had; how many bytes are there. They are counted
+    anew; who changes anything that repositories hold waits for that."""
     values = {"prefix": prefix, "bytes": bytes, "created_at": created_at, "created_by": created_by}
+    if connection.dialect.name == "postgresql":
+        # The trigger does, too, but with the lock of an INSERT already: two would wait for each other.
+        connection.exec_driver_sql("LOCK TABLE quotas IN EXCLUSIVE MODE")
+    REMOVE.run(connection, {"prefix": prefix})
     SET.run(connection, values)
     access.bump(connection)
+    return int(USED.scalar(connection, {"prefix": prefix}))
 
 
 def remove(connection: Connection, prefix: str) -> bool:

@@ -303,6 +303,14 @@ quotas = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("created_by", Text, nullable=False),
+    # By those of migrations/quota_triggers.py: a table that is made anew must be given them again.
+    Column(
+        "used",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="bytes below the prefix, kept by triggers",
+    ),
 )
 
 audit = Table(

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 
 from auth.actor import Actor
-from registry.index import Index, blobs, repositories
+from registry.index import Index, blobs, quotas, repositories
 from registry.index.blobs import BlobRow
 from registry.index.engine import Connection
 from registry.oci.digest import Digest
@@ -150,6 +150,7 @@ class Blobs:
         now = time.time()
 
         def change(connection: Connection) -> bool:
+            quotas.lock_of_repository(connection, repository)
             if source is None:
                 holders = blobs.holders(connection, digest)
                 holder = next((name for name, public in holders if may_see(name, public)), None)
@@ -170,6 +171,7 @@ class Blobs:
         now = time.time()
 
         def change(connection: Connection) -> AuditRow:
+            quotas.lock_of_repository(connection, repository)
             if not blobs.unlink(connection, repository, digest, now):
                 raise BlobUnknown(repository, digest)
             return self._audit.record(connection, actor, "delete", repository, {"blob": digest})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from auth.actor import Actor
-from registry.index import Connection, Index, manifests, repositories, tags
+from registry.index import Connection, Index, manifests, quotas, repositories, tags
 from registry.index.manifests import ManifestRow
 from registry.oci.digest import Digest
 from registry.oci.errors import (
@@ -143,6 +143,7 @@ class Manifests:
         failpoint(CHECKED)
 
         def change(connection: Connection) -> tuple[tuple[Digest, ...], AuditRow]:
+            quotas.lock_of_repository(connection, repository)
             check_may_move(connection, repository, pointing, digest)
             if expected is not None:
                 check_precondition(connection, repository, reference, expected)
@@ -172,6 +173,7 @@ class Manifests:
         now = time.time()
 
         def change(connection: Connection) -> AuditRow:
+            quotas.lock_of_repository(connection, repository)
             row = _find(connection, repository, reference)
             repository_id = repositories.find(connection, repository)
             assert repository_id is not None

@@ -8,9 +8,6 @@ from registry.index import Connection, Index, access, quotas, repositories, tags
 from registry.oci.errors import QuotaExceeded, TagImmutable
 from registry.services.access_cache import AccessCache, Epoch
 
-QuotaLimits = list[tuple[str, int]]
-"""Prefixes with what may lie below them, in bytes."""
-
 
 def check_may_move(connection: Connection, repository: str, names: Iterable[str], digest: str) -> None:
     """Raise TagImmutable if one of these tags may not be pointed to this digest: it points elsewhere."""
@@ -43,15 +40,9 @@ def immutable(connection: Connection, repository: str, names: Iterable[str]) -> 
 
 
 def check_quota(connection: Connection, repository: str, coming: int = 0) -> None:
-    """Raise QuotaExceeded if below a prefix of the repository lies more than may, with `coming` bytes. Of
-    changes that come at once, each sees what the one before it brought."""
-    check_limits(connection, quotas.lock_of_repository(connection, repository), coming)
-
-
-def check_limits(connection: Connection, limits: QuotaLimits, coming: int) -> None:
-    """As `check_quota`, for quotas that were read before."""
-    for prefix, limit in limits:
-        used = quotas.usage(connection, prefix)
+    """Raise QuotaExceeded if below a prefix of the repository lies more than may, with `coming` bytes. In a
+    transaction that took `quotas.lock_of_repository` first nobody else adds any."""
+    for prefix, limit, used in quotas.of_repository(connection, repository):
         if used + coming > limit:
             raise QuotaExceeded(prefix, limit, coming)
 
@@ -63,17 +54,18 @@ class QuotaGate:
     def __init__(self, index: Index, epoch: Epoch) -> None:
         self._index = index
         self._epoch = epoch
-        self._limits: AccessCache[str, QuotaLimits] = AccessCache(epoch, limit=50_000)
+        self._limited: AccessCache[str, bool] = AccessCache(epoch, limit=50_000)
 
     async def check(self, repository: str, coming: int) -> None:
         """Raise QuotaExceeded if so many bytes can't fit. What is there already is counted again if it
         comes again: that is known only at the end."""
         if not self._epoch.is_current():
             await self._epoch.read()
-        limits = self._limits.get(repository)
-        if limits is None:
+        limited = self._limited.get(repository)
+        if limited is None:
             epoch = self._epoch.value
             limits = await self._index.read(partial(quotas.of_repository, repository=repository))
-            self._limits.put(repository, limits, epoch)
-        if limits:
-            await self._index.read(partial(check_limits, limits=limits, coming=coming))
+            limited = bool(limits)
+            self._limited.put(repository, limited, epoch)
+        if limited:
+            await self._index.read(partial(check_quota, repository=repository, coming=coming))

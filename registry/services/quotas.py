@@ -41,7 +41,7 @@ class Quotas:
         def query(connection: Connection) -> list[Quota]:
             rows = rows_after(last, partial(quotas.page, connection), lambda row: row.prefix, BATCH)
             found = islice((row for row in rows if shown(row.prefix)), limit + 1)
-            return [quota_of(connection, row.prefix, row.bytes) for row in found]
+            return [Quota(row.prefix, row.bytes, row.used) for row in found]
 
         found = await self._index.read(query)
         return found[:limit], len(found) > limit
@@ -50,8 +50,7 @@ class Quotas:
         """The quotas that count for a repository, existing or not."""
 
         def query(connection: Connection) -> Sequence[Quota]:
-            rows = quotas.of_repository(connection, name)
-            return [quota_of(connection, prefix, limit) for prefix, limit in rows]
+            return [Quota(*limit) for limit in quotas.of_repository(connection, name)]
 
         return await self._index.read(query)
 
@@ -59,8 +58,8 @@ class Quotas:
         """Limit a repository and all below it to `limit` bytes. What is there already stays."""
 
         def change(connection: Connection) -> Quota:
-            quotas.set(connection, prefix, limit, time.time(), actor.principal)
-            return quota_of(connection, prefix, limit)
+            used = quotas.set(connection, prefix, limit, time.time(), actor.principal)
+            return Quota(prefix, limit, used)
 
         return await self._changes.make(change, actor, Event("quota.set", prefix, {"bytes": limit}))
 
@@ -79,7 +78,3 @@ class Quotas:
                 raise Unknown("quota", prefix)
 
         await self._changes.make(change, actor, Event("quota.remove", prefix))
-
-
-def quota_of(connection: Connection, prefix: str, limit: int) -> Quota:
-    return Quota(prefix, limit, quotas.usage(connection, prefix))

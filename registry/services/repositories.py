@@ -11,7 +11,7 @@ from auth.decisions import may
 from auth.identity import Identity
 from auth.patterns import TagPattern
 from auth.roles import Action
-from registry.index import Connection, Index, repositories, tags
+from registry.index import Connection, Index, quotas, repositories, tags
 from registry.index.repositories import RepositoryCounts, RepositoryRow
 from registry.oci.errors import DeletionDisabled, RepositoryUnknown
 from registry.oci.name import RepositoryName
@@ -114,6 +114,7 @@ class Repositories:
         now = time.time()
 
         def change(connection: Connection) -> None:
+            quotas.lock_of_repository(connection, name)
             row = details(connection, name)
             check_no_tag_stays(connection, row)
             repositories.remove(connection, row.id, actor.principal, now, keep=self._keep_deleted)

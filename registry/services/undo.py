@@ -9,7 +9,17 @@ from auth.actor import Actor
 from auth.decisions import may
 from auth.identity import Identity
 from auth.roles import Action
-from registry.index import Connection, Index, manifests, removed, repositories, restored, tag_history, tags
+from registry.index import (
+    Connection,
+    Index,
+    manifests,
+    quotas,
+    removed,
+    repositories,
+    restored,
+    tag_history,
+    tags,
+)
 from registry.index.manifests import ManifestRow
 from registry.index.restored import RemovedRepository
 from registry.oci.digest import Digest
@@ -66,6 +76,7 @@ class Undo:
 
         def change(connection: Connection) -> tuple[Restored, AuditRow]:
             now = time.time()
+            quotas.lock_of_repository(connection, repository)
             row = facts(connection, repository)
             digest = Digest(tagged_at(connection, row, repository, tag, at))
             check_may_move(connection, repository, (tag,), digest)
@@ -90,6 +101,7 @@ class Undo:
 
         def change(connection: Connection) -> tuple[Restored, AuditRow]:
             now = time.time()
+            quotas.lock_of_repository(connection, repository)
             row = facts(connection, repository)
             lost = removed.lock(connection, row.uid, [digest])
             back = bring_back(connection, repository, row, digest, now)
@@ -115,6 +127,7 @@ class Undo:
 
         def change(connection: Connection) -> tuple[RestoredRepository, AuditRow]:
             now = time.time()
+            quotas.lock_of_repository(connection, target)
             row = _chosen(connection, name, uid)
             there = repositories.details(connection, target)
             if there is not None:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 
-from registry.index import Connection, Index, blobs, repositories, uploads
+from registry.index import Connection, Index, blobs, quotas, repositories, uploads
 from registry.index.uploads import UploadRow
 from registry.oci.digest import Digest
 from registry.oci.errors import DigestMismatch, RegistryError, UploadUnknown, WrongOffset
@@ -320,6 +320,7 @@ class Uploads:
         now = time.time()
 
         def record(connection: Connection) -> str:
+            quotas.lock_of_repository(connection, repository)
             lease = now + self._blob_lease_seconds
             row = blobs.record(connection, claimed, size, location, lease, now)
             blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)

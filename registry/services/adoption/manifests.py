@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from auth.actor import Actor
-from registry.index import Connection, Index, adoption, blobs, repositories
+from registry.index import Connection, Index, adoption, blobs, quotas, repositories
 from registry.oci.digest import Digest
 from registry.oci.errors import ManifestBlobsUnknown, ManifestInvalid
 from registry.oci.manifest import Manifest, parse_manifest
@@ -202,6 +202,7 @@ class ManifestAdoption:
     ) -> list[Digest]:
         now = time.time()
         lease = now + self._terms.lease_seconds
+        quotas.lock_of_repository(connection, self._name)
         repository_id = repositories.ensure(connection, self._name, now)
         came = []
         for digest, size in sorted(sizes.items()):  # in one order: two of us don't wait for each other

@@ -145,7 +145,7 @@ READING = {
     *("grants.get", "grants.of_identity", "grants.page"),
     *("groups.groups_of", "groups.members"),
     *("principals.find", "principals.get", "principals.page"),
-    *("quotas.lock_of_repository", "quotas.of_repository", "quotas.page", "quotas.usage"),
+    *("quotas.lock_of_repositories", "quotas.lock_of_repository", "quotas.of_repository", "quotas.page"),
     *("repositories.counts", "repositories.details", "repositories.find", "repositories.lock"),
     "repositories.page_visible",
     *("sign_in_failures.find", "signing_keys.all_keys"),

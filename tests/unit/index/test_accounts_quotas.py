@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from registry.index import Connection, Index, quotas, repositories
-from registry.index.quotas import QuotaRow
+from registry.index.quotas import Limit, QuotaRow
 from registry.index.ranges import below
 from registry.index.tables import repositories as repository_table
 from tests.unit.index import rows
@@ -18,8 +18,8 @@ async def test_quotas_are_set_and_removed(index: Index) -> None:
             quotas.set(connection, prefix, 10, 1.0, rows.BY)
         quotas.set(connection, "acme", 5 * 2**40, 2.0, "user:bob")
         assert quotas.page(connection, None, 2) == [
-            QuotaRow("acme", 5 * 2**40, 2.0, "user:bob"),
-            QuotaRow("acme-2", 10, 1.0, rows.BY),
+            QuotaRow("acme", 5 * 2**40, 0, 2.0, "user:bob"),
+            QuotaRow("acme-2", 10, 0, 1.0, rows.BY),
         ]
         assert [row.prefix for row in quotas.page(connection, "acme-2", 99)] == PREFIXES[2:]
         assert quotas.remove(connection, "acme")
@@ -46,7 +46,7 @@ async def test_all_quotas_on_the_way_count(index: Index, repository: str, expect
         for number, prefix in enumerate(PREFIXES):
             quotas.set(connection, prefix, number, 1.0, rows.BY)
         found = quotas.of_repository(connection, repository)
-        assert found == [(prefix, PREFIXES.index(prefix)) for prefix in expected]
+        assert found == [Limit(prefix, PREFIXES.index(prefix), 0) for prefix in expected]
 
     await index.write(change)
 
@@ -60,7 +60,7 @@ async def test_a_blob_counts_once_for_a_prefix(index: Index) -> None:
         rows.manifest(connection, "acme/zoo", "sha256:m", 10, "latest")
         rows.manifest(connection, "acme-2/app", "sha256:m", 7, "latest")
         used = {
-            prefix: quotas.usage(connection, prefix)
+            prefix: quotas.set(connection, prefix, 1, 1.0, rows.BY)
             for prefix in ("acme", "acme/app", "acme/zoo", "acme/a", "acme-2", "acme0", "acm", "nobody")
         }
         assert used == {
@@ -82,8 +82,9 @@ async def test_usage_beyond_what_an_integer_of_four_bytes_holds(index: Index) ->
     def change(connection: Connection) -> None:
         for number in range(3):
             rows.blob(connection, "acme/app", f"sha256:{number}", 2**62 // 2)
-        quotas.set(connection, "acme", 2**62, 1.0, rows.BY)
-        assert quotas.usage(connection, "acme") == 3 * 2**61
+        assert quotas.set(connection, "acme", 2**62, 1.0, rows.BY) == 3 * 2**61
+        rows.blob(connection, "acme/app", "sha256:4", 1)
+        assert quotas.of_repository(connection, "acme/app") == [Limit("acme", 2**62, 3 * 2**61 + 1)]
 
     await index.write(change)
 

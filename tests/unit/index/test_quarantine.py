@@ -36,7 +36,7 @@ async def test_it_is_not_there_but_counts(index: Index) -> None:
         assert blobs.find(connection, "acme/app", DIGEST) is None
         assert manifests.sizes_of_blobs(connection, repository_id, [DIGEST]) == {}
         assert not blobs.extend_lease(connection, DIGEST, 100.0)
-        assert quotas.usage(connection, "acme/app") == 10
+        assert quotas.set(connection, "acme/app", 100, 1.0, "user:admin") == 10
 
     await index.write(look)
 

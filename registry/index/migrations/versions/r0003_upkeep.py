@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from registry.index.migrations import quota_triggers
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -21,6 +23,7 @@ def upgrade() -> None:
     _create_removed()
     _create_rules()
     _create_journal()
+    _count_for_quotas()
     op.create_table(
         "jobs",
         sa.Column("name", sa.String(32), nullable=False),
@@ -237,6 +240,13 @@ def _create_rules() -> None:
 
 def _create_journal() -> None:
     op.create_table(
+        "index_identity",
+        sa.Column("id", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("name", sa.String(32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_index_identity"),
+        comment="at most one row: by this name what the index writes into the storage is known",
+    )
+    op.create_table(
         "index_copies",
         sa.Column("location", sa.Text, nullable=False),
         sa.Column("kind", sa.String(16), nullable=False, comment="journal or backup"),
@@ -258,6 +268,22 @@ def _create_journal() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_removals_to_journal"),
         comment="deletions that are not in the storage yet",
     )
+
+
+def _count_for_quotas() -> None:
+    op.add_column(
+        "quotas",
+        sa.Column(
+            "used",
+            sa.BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="bytes below the prefix, kept by triggers",
+        ),
+    )
+    connection = op.get_bind()
+    for statement in quota_triggers.statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
 
 
 def _index_where(table: str, name: str, column: str, condition: str) -> None:
