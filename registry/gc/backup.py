@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 from registry.gc.archive import Archive, ArchiveWriter, BadArchive, verify
 from registry.gc.rebuild_gate import open_gate
-from registry.index import Connection, Index, whole
+from registry.index import Connection, Index, identity, whole
 from registry.oci.errors import Conflict
 
 Result = TypeVar("Result")
@@ -52,6 +52,7 @@ def _write(
         "revision": whole.revision(connection),
         "version": version,
         "at": now,
+        "index": identity.name(connection),
         "places": list(places),
     }
     writer = ArchiveWriter(file, KIND, beginning)

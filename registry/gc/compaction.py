@@ -14,7 +14,7 @@ from typing import IO
 from registry.gc.archive import Archive, ArchiveWriter, BadArchive, verify
 from registry.gc.copies import Stored, fetch, places_of, scratch, store_file
 from registry.gc.jobs import Job
-from registry.index import Connection, Index, index_copies, journal
+from registry.index import Connection, Index, identity, index_copies, journal
 from registry.index.index_copies import CopyRow
 from registry.index.journal import KIND
 from registry.services.storage_errors import translated_errors
@@ -70,10 +70,13 @@ class Compaction:
         return len(chosen)
 
     async def _merge(self, rows: Sequence[CopyRow], *, first: bool) -> tuple[Stored, int]:
+        name = await self._index.read(identity.name)
         with translated_errors():
             upload = await self._driver.begin()
         with scratch() as file:
-            beginning = {"since": rows[0].since, "until": rows[-1].until, "places": places_of(upload)}
+            beginning = {
+                "since": rows[0].since, "until": rows[-1].until, "index": name, "places": places_of(upload)
+            }  # fmt: skip
             writer = await asyncio.to_thread(ArchiveWriter, file, KIND, beginning)
             for row in rows:
                 with ExitStack() as stack:

@@ -14,7 +14,7 @@ from registry.gc.archive import ArchiveWriter
 from registry.gc.compaction import Compaction
 from registry.gc.copies import store
 from registry.gc.jobs import Job
-from registry.index import Connection, Index, journal
+from registry.index import Connection, Index, identity, journal
 from registry.index.index_copies import CopyRow
 from registry.index.journal import KIND, Batch
 from storage_drivers import StorageDriver
@@ -51,8 +51,13 @@ class Journal:
         return {"objects": objects, "lines": lines, "merged": await self._compaction.run(job)}
 
     async def _write(self, job: Job, batch: Batch) -> None:
+        name = await self._index.read(identity.name)
+        if name is None:
+            name = await job.write(identity.ensure)
+
         def write(file: IO[bytes], places: list[str]) -> None:
-            writer = ArchiveWriter(file, KIND, {"since": batch.at, "until": batch.at, "places": places})
+            beginning = {"since": batch.at, "until": batch.at, "index": name, "places": places}
+            writer = ArchiveWriter(file, KIND, beginning)
             writer.line({"batch": batch.at})
             for line in batch.lines:
                 writer.line(line)

@@ -21,7 +21,7 @@ from registry.gc.jobs import Job
 from registry.gc.rebuild_gate import check_gate, postpone_others
 from registry.gc.rebuild_lacking import Lacking
 from registry.gc.replay import Replay, after
-from registry.index import Connection, Index, index_copies, journal, rebuilding, scrub
+from registry.index import Connection, Index, identity, index_copies, journal, rebuilding, scrub
 from registry.index.index_copies import CopyRow
 from registry.oci.digest import Digest
 from registry.services.adoption.parallel import in_parallel
@@ -193,7 +193,9 @@ class Rebuild:
         done = await self._index.read(partial(index_copies.last, kind=journal.KIND))
         journals = [(found, line) for found, line in self._copies if line["entrepot"] == journal.KIND]
         rows = []
-        for found, beginning in sorted(journals, key=lambda one: (one[1]["since"], -one[1]["until"])):
+        name = None
+        journals.sort(key=lambda one: (one[1]["since"], -one[1]["until"]))
+        for found, beginning in journals:
             told.journal_objects += 1
             try:
                 lines = await self._replay_object(job, replay, found, done, told)
@@ -202,12 +204,15 @@ class Rebuild:
                 told.lose(found.location, error.message)
                 continue
             rows.append(_copy(found, beginning, lines))
+            name = beginning.get("index") or name
             done = max(done, float(beginning["until"]))
             self._watch(told)
         await self._set_tags(job, replay, told)
         backups = [_copy(found, line, 0) for found, line in self._copies if line["entrepot"] != journal.KIND]
 
         def enter(connection: Connection) -> None:
+            if name is not None:  # this index goes on with that journal
+                identity.take(connection, str(name))
             for row in (*rows, *backups):
                 index_copies.enter(connection, row)
 

@@ -4,19 +4,25 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import IO
 
+from registry.gc.copies import recognised
 from registry.gc.jobs import Job
 from registry.gc.scrub_progress import Finding, Progress
-from registry.index import Connection, Index, scrub
-from storage_drivers import Object, StorageDriver
+from registry.index import Connection, Index, identity, scrub
+from registry.services.adoption.parallel import in_parallel
+from storage_drivers import Defective, NotFound, Object, StorageDriver
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 500
+
+READ_AT_ONCE = 16
+"""Unknown objects whose first bytes are looked at."""
 
 SHARE = 0.1
 """Of all objects. If more are unknown, somebody else's may be among them."""
@@ -58,6 +64,8 @@ class ObjectScrub:
             async for batch in self._batches():
                 known = partial(scrub.unknown, locations=[found.location for found in batch])
                 strangers = await self._index.read(known)
+                if seen.refused is None and not self._insist:
+                    seen.refused = await self._others(found for found in batch if found.location in strangers)
                 seen.objects += len(batch)
                 for found in batch:
                     if found.location not in strangers:
@@ -69,13 +77,14 @@ class ObjectScrub:
                     seen.unknown_bytes += found.size
                     waiting.write(json.dumps([found.location, found.size]) + "\n")
                 watch(seen)
-            if seen.unknown > SHARE * seen.objects and not self._insist:
+            if seen.refused is None and seen.unknown > SHARE * seen.objects and not self._insist:
                 seen.refused = (
                     f"{seen.unknown} of {seen.objects} objects are unknown to the index: none of them is "
                     "discarded, since they may belong to another registry on the same storage, or the index "
                     "may be the wrong one. If they are garbage, `entrepot scrub --discard-unknown` discards "
                     "them"
                 )
+            if seen.refused is not None:
                 log.warning("%s", seen.refused)
             waiting.seek(0)
             for some in lines_at_once(waiting):
@@ -89,6 +98,27 @@ class ObjectScrub:
         seen.next_stage()
         await job.write(lambda connection: job.save(connection, seen.state()))
         return seen
+
+    async def _others(self, strangers: Iterable[Object]) -> str | None:
+        """Why nothing may be discarded if one of these objects is of another index: its journal, which is
+        written all the time, and its backups name it."""
+        own = await self._index.read(identity.name)
+        theirs: list[str] = []
+
+        async def look(found: Object) -> None:
+            with suppress(NotFound, Defective):
+                beginning = await recognised(self._driver, found.location, found.size)
+                if beginning is not None and beginning.get("index") not in (None, own):
+                    theirs.append(found.location)
+
+        await in_parallel(look, strangers, READ_AT_ONCE)
+        if not theirs:
+            return None
+        return (
+            f"another registry keeps its journal or backups here, such as {theirs[0]}, so no unknown object "
+            "is discarded: it may be that registry's. Give each a bucket, a prefix or a folder of its own. If "
+            "the other one is no more, `entrepot scrub --discard-unknown` discards what it left"
+        )
 
     async def _safe_age(self) -> float:
         """The time before which an object was made that no push can be about to enter.

@@ -174,6 +174,14 @@ index_copies = Table(
     comment="objects in the storage that are no blobs: they hold rows of the index",
 )
 
+index_identity = Table(
+    "index_identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(32), nullable=False),
+    comment="at most one row: by this name what the index writes into the storage is known",
+)
+
 removals_to_journal = Table(
     "removals_to_journal",
     metadata,

@@ -22,6 +22,7 @@ from registry.index import (
     Connection,
     Index,
     blobs,
+    identity,
     index_copies,
     manifests,
     open_index,
@@ -297,6 +298,7 @@ async def test_merged_objects_tell_the_same(
     assert len(copies) <= 3
     assert [copy.since for copy in copies] == sorted(copy.since for copy in copies)
     report = await rebuild(new, store.driver)  # what was merged lies there, too, until it is collected
+    assert await new.read(identity.name) == await store.index.read(identity.name) is not None
     assert report["all_right"], report
     assert await new.read(content) == await store.index.read(content)
     assert report["journal_objects"] > len(copies)

@@ -6,12 +6,13 @@ import io
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 import storage_drivers
 from auth.actor import Actor
@@ -23,10 +24,12 @@ from registry.gc.journal import Journal
 from registry.gc.pace import Pace
 from registry.gc.scrub import Scrub
 from registry.gc.scrub_progress import Finding, Progress, Stage
-from registry.index import Connection, Index, blobs, index_copies, jobs, repositories
+from registry.index import Connection, Index, blobs, index_copies, jobs, open_index, repositories
 from registry.index import scrub as scrub_rows
+from registry.index.migrations import upgrade
 from registry.index.tables import blobs as blob_table
 from registry.index.tables import discarded, manifests, repository_blobs
+from registry.index.upkeep_tables import index_copies as index_copies_table
 from registry.oci.digest import Digest
 from registry.oci.errors import Conflict, Unavailable
 from registry.services.audit import Audit
@@ -373,6 +376,36 @@ async def test_too_many_unknown_objects_are_not_discarded_unless_somebody_insist
     report = await store.run(discard_unknown=True)
     assert (report["refused"], report["discarded"]) == (None, 1)
     assert await store.discarded() == [other]
+
+
+async def test_two_registries_on_one_storage_are_told_apart(store: Store, tmp_path: Path) -> None:
+    """However few objects the other one has, and whether its journal is old or new."""
+    await store.fill(20)
+    upgrade(url := f"sqlite:///{tmp_path / 'other.sqlite'}")
+    other = Store(open_index(url, pool_size=1), store.driver, store.root)
+    try:
+        for each, digest in ((store, "sha256:aa"), (other, "sha256:bb")):
+            await each.index.write(partial(rows.manifest, repository="r", digest=digest, size=2, tag="v1"))
+            await each.journal()
+        theirs = await other.push(b"of the other registry")
+        store.make_old(theirs, WEEK + 60)
+        report = await store.run()
+        assert "another registry keeps its journal or backups here" in report["refused"]
+        assert (report["unknown"], report["discarded"]) == (1, 0)
+        assert (await store.run(discard_unknown=True))["discarded"] == 1, "who says so means it"
+    finally:
+        other.index.close()
+
+
+async def test_what_a_dead_process_left_of_the_journal_is_no_other_registry_s(store: Store) -> None:
+    await store.fill(20)
+    await store.index.write(partial(rows.manifest, repository="r", digest="sha256:aa", size=2, tag="v1"))
+    await store.journal()
+    await store.index.write(lambda c: c.execute(delete(index_copies_table)))
+    left = [found.location async for found in store.driver.scan() if "/journal/" in found.location]
+    store.make_old(left[0], WEEK + 60)
+    assert (await store.run())["discarded"] == 1
+    assert await store.discarded() == left
 
 
 async def test_an_empty_index_beside_a_full_storage(store: Store) -> None:
