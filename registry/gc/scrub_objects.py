@@ -116,8 +116,8 @@ class ObjectScrub:
             return None
         return (
             f"another registry keeps its journal or backups here, such as {theirs[0]}, so no unknown object "
-            "is discarded: it may be that registry's. Give each a bucket, a prefix or a folder of its own. If "
-            "the other one is no more, `entrepot scrub --discard-unknown` discards what it left"
+            "is discarded: it may be that registry's. Give each a bucket, a prefix or a folder of its own. "
+            "If the other one is no more, `entrepot scrub --discard-unknown` discards what it left"
         )
 
     async def _safe_age(self) -> float:
