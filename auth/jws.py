@@ -13,8 +13,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from jwt import get_algorithm_by_name
-
 from auth.keys import Algorithm, Lookup
 
 LONGEST_TOKEN = 16 * 1024
@@ -104,6 +102,8 @@ def check_signature(token: UnverifiedToken, keys: Lookup, algorithms: Iterable[A
         raise TokenInvalid("the token is signed with a key that is not known here")
     if key.algorithm not in algorithms or token.header.get("alg") != key.algorithm:
         raise TokenInvalid("the token is not signed with the algorithm of its key")
+    from jwt import get_algorithm_by_name  # see auth.keys
+
     if not get_algorithm_by_name(key.algorithm).verify(token.signed, key.key, token.signature):
         raise TokenInvalid("the signature of the token is wrong")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.backends.openssl import backend as _backend  # noqa: F401 - or the first signature does
 from cryptography.hazmat.primitives import serialization
@@ -20,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from jwt import PyJWTError, get_algorithm_by_name
 
 
 class Algorithm(StrEnum):
@@ -164,6 +162,8 @@ def _load_public(label: str, block: bytes, where: str) -> object:
         raise ValueError(f"{where} is a private key; keep it where it belongs and give its public key here")
     try:
         if label == "CERTIFICATE":
+            from cryptography import x509  # here: it takes a while to import, and few have such files
+
             return x509.load_pem_x509_certificate(block).public_key()
         return serialization.load_pem_public_key(block)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -183,6 +183,8 @@ def _from_jwk(jwk: Mapping[str, object]) -> PublicKey | None:
     members = {name: jwk.get(name) for name in _MEMBERS[kind]}
     if not all(isinstance(value, str) and len(value) <= _LONGEST_MEMBER for value in members.values()):
         return None
+    from jwt import PyJWTError, get_algorithm_by_name
+
     try:
         key = get_algorithm_by_name(algorithm).from_jwk(members)
     except (PyJWTError, ValueError, UnsupportedAlgorithm):
@@ -212,6 +214,8 @@ def _outside_key(kid: str | None, algorithm: Algorithm, key: object) -> PublicKe
 
 def _members(key: PublicKeyObject) -> dict[str, str]:
     """The members of a JWK that its thumbprint is made of, in its order."""
+    from jwt import get_algorithm_by_name  # here: it takes a while to import, and most commands see no key
+
     jwk = get_algorithm_by_name(_algorithm_of(key) or Algorithm.RS256).to_jwk(key, as_dict=True)
     return {name: jwk[name] for name in _MEMBERS[jwk["kty"]]}
 

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import jwt
-
 from auth.jws import (
     LONGEST_TOKEN,
     TokenInvalid,
@@ -81,6 +79,8 @@ def sign(claims: Claims, key: SigningKey, issuer: str, audience: str) -> str:
             "rules": claims.rules,
         },
     }
+    import jwt  # see auth.keys
+
     token = jwt.encode(payload, key.private_key, key.algorithm, headers={"kid": key.kid})
     if len(token) > LONGEST_TOKEN:
         raise ValueError("one token can't hold so many scopes; ask for fewer at once")

@@ -17,6 +17,7 @@ _OURS = (
 
 @functools.cache
 def _installed() -> dict[str, EntryPoint]:
+    """All of them. It looks at every package that is installed, which takes a while."""
     return {point.name: point for point in (*entry_points(group=GROUP), *_OURS)}
 
 
@@ -30,7 +31,7 @@ def driver_class(name: str) -> type[StorageDriver]:
 
     Raises ValueError, in words for whoever configures, if there is none or if it can't be imported.
     """
-    point = _installed().get(name)
+    point = next((ours for ours in _OURS if ours.name == name), None) or _installed().get(name)
     if point is None:
         raise ValueError(f"no storage driver is called {name!r}; installed: {', '.join(driver_names())}")
     try:
