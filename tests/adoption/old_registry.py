@@ -1,8 +1,5 @@
 """A docker-registry to take over, and trees in its form that are made by hand."""
 
-import json
-import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +7,10 @@ from pathlib import Path
 
 from tests.engines.images import Blob, Image, Index, sha256
 from tests.engines.remote import Remote
-from tests.support.server import RunningRegistry, free_port
+from tests.support.registries import running_program
 from tests.support.tools import tool
 
 ROOT = "docker/registry/v2"
-
-FOREIGN = ("REGISTRY_", "AWS_")
-"""Variables that it would take for settings."""
 
 
 @dataclass(frozen=True)
@@ -49,29 +43,17 @@ class OldRegistry(Remote):
 def running_old_registry(folder: Path, storage: Mapping[str, object]) -> Iterator[OldRegistry]:
     """Run docker-registry; `storage` is its driver with that driver's settings."""
     program = tool("docker-registry", "apt-get install docker-registry")
-    address = f"127.0.0.1:{free_port()}"
-    configuration = {
-        "version": 0.1,
-        "log": {"level": "error"},
-        "storage": {**storage, "delete": {"enabled": True}},
-        "http": {"addr": address, "secret": "of the tests"},
-    }
-    file = folder / "docker-registry.yml"
-    file.write_text(json.dumps(configuration))  # JSON is YAML
-    log = folder / "docker-registry.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [program, "serve", str(file)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)},
-        )
-    try:
-        RunningRegistry(process, address, folder, log).wait_until_ready()
+
+    def configuration(address: str) -> Mapping[str, object]:
+        return {
+            "version": 0.1,
+            "log": {"level": "error"},
+            "storage": {**storage, "delete": {"enabled": True}},
+            "http": {"addr": address, "secret": "of the tests"},
+        }
+
+    with running_program(program, folder, configuration) as address:
         yield OldRegistry(address)
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 class Tree:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,7 @@ def remote(server: RunningRegistry) -> Remote:
 @pytest.fixture
 def repository(request: pytest.FixtureRequest) -> str:
     """A repository that no other test uses."""
-    name: str = request.node.name
-    return name.partition("[")[0].replace("_", "-").lower()
+    return re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
 
 
 def basic(user: str, password: str) -> str:

@@ -1,9 +1,6 @@
 """Other registries, as they run elsewhere: behind htpasswd."""
 
 import base64
-import json
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +8,9 @@ from typing import Any
 
 import bcrypt
 
-from tests.adoption.old_registry import FOREIGN, OldRegistry
+from tests.adoption.old_registry import OldRegistry
 from tests.engines.images import sha256
-from tests.support.server import RunningRegistry, free_port
+from tests.support.registries import running_program
 from tests.support.tools import tool
 
 USER, PASSWORD = "mover", "of-the-other-registry"
@@ -36,25 +33,12 @@ def other_registry(program: str, folder: Path) -> Iterator[OldRegistry]:
     """docker-registry or zot. Yields what speaks to it with the right password."""
     folder.mkdir()
     found = tool(program, "apt-get install docker-registry" if program == "docker-registry" else "make tools")
-    address = f"127.0.0.1:{free_port()}"
     passwords = folder / "htpasswd"
     passwords.write_text(f"{USER}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5, b'2a')).decode()}\n")
-    file = folder / "configuration.json"
-    file.write_text(json.dumps(_configuration(program, address, folder, passwords)))  # JSON is YAML
-    log = folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [found, "serve", str(file)],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)},
-        )
-    try:
-        RunningRegistry(process, address, folder, log).wait_until_ready()
+    with running_program(
+        found, folder, lambda address: _configuration(program, address, folder, passwords)
+    ) as address:
         yield Other(address, f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}")
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def _configuration(program: str, address: str, folder: Path, passwords: Path) -> dict[str, Any]:
