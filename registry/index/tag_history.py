@@ -1,6 +1,7 @@
 """The history of tags: where each pointed, since when, and by whom; and whether that is still to be had."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Double, Select, and_, bindparam, select, tuple_
@@ -86,6 +87,16 @@ BEFORE_IT_WENT = Statement(
     .limit(1)
 )
 
+BETWEEN = Statement(
+    select(tag_history.c.name, tag_history.c.digest, tag_history.c.at)
+    .where(
+        tag_history.c.repository_id == bindparam("of_repository"),
+        tag_history.c.name >= bindparam("first"),
+        tag_history.c.name < bindparam("end"),
+    )
+    .order_by(tag_history.c.name, *NEWEST_FIRST)
+)
+
 
 def page(
     connection: Connection, repository_id: int, tag: str, last: int | None, limit: int
@@ -114,3 +125,21 @@ def gone_with(connection: Connection, repository_id: int, digest: str, at: float
     moment = {"of_repository": repository_id, "moment": at}
     names = [name for (name,) in GONE_AT.all(connection, moment)]
     return [name for name in names if BEFORE_IT_WENT.scalar(connection, {**moment, "tag": name}) == digest]
+
+
+def attached_and_gone(
+    connection: Connection, repository_id: int, subject: str, since: float
+) -> Sequence[tuple[str, str]]:
+    """The tags that attached something to a digest by their names, like `sha256-<hex>.sig`, and were deleted
+    `since` then; each with the digest that it had pointed to."""
+    first = subject.replace(":", "-")
+    values = {"of_repository": repository_id, "first": first, "end": f"{first}/"}  # behind the dot
+    found = []
+    for name, entries in groupby(BETWEEN.all(connection, values), key=lambda row: row[0]):
+        if name != first and not name.startswith(f"{first}."):
+            continue
+        (_, now, at), *older = entries
+        before = next((digest for _, digest, _ in older if digest is not None), None)
+        if now is None and at >= since and before is not None:
+            found.append((name, before))
+    return found

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from registry.index import Connection, manifests, removed, restored
+from registry.index import Connection, manifests, removed, restored, tag_history
 from registry.index.access import RepositoryFacts
 from registry.index.manifests import in_batches
 from registry.index.removed import RemovedManifest
@@ -15,17 +15,20 @@ MOST_NAMED = 100
 
 
 class BroughtBack(NamedTuple):
-    """Digests: of the manifests that came back, and of what one of them lists and is not kept any more."""
+    """Digests: of the manifests that came back, and of what one of them lists and is not kept any more.
+    `tags` attached some of these manifests to others of them: each with its digest."""
 
     manifests: tuple[str, ...]
     missing: tuple[str, ...]
+    tags: tuple[tuple[str, str], ...]
 
 
 def bring_back(
     connection: Connection, repository: str, row: RepositoryFacts, digest: str, now: float
 ) -> BroughtBack:
     """Have a manifest, deleted or not, whole: with all that it lists, and with the referrers that were
-    deleted with it or after it. One that was deleted before it stays so: somebody took it off.
+    deleted with it or after it, also those that tags attached to it: these tags are to be set. What was
+    deleted before it stays so: somebody took it off.
 
     Raises NotKept, Conflict if a blob is damaged, and QuotaExceeded.
     """
@@ -45,19 +48,23 @@ def bring_back(
     # An index may list blobs, too: BuildKit's caches do.
     blobs = manifests.sizes_of_blobs(connection, row.id, found.missing)
     missing = sorted(found.missing - blobs.keys())
-    return BroughtBack(tuple(one.digest for one in found.rows), tuple(missing))
+    back = tuple(one.digest for one in found.rows)
+    attaching = tuple((name, to) for name, to in sorted(found.tags.items()) if to in back)
+    return BroughtBack(back, tuple(missing), attaching)
 
 
 class _Found(NamedTuple):
-    """Deleted manifests that are to come back, digests that are neither here nor kept, and damaged blobs."""
+    """Deleted manifests that are to come back, digests that are neither here nor kept, damaged blobs, and
+    tags that attached what they point to."""
 
     rows: list[RemovedManifest]
     missing: set[str]
     damaged: set[str]
+    tags: dict[str, str]
 
 
 def _closure(connection: Connection, row: RepositoryFacts, digest: str) -> _Found:
-    found = _Found([], set(), set())
+    found = _Found([], set(), set(), {})
     attached: set[str] = set()
     seen, waiting = {digest}, [digest]
     while waiting:
@@ -76,7 +83,21 @@ def _closure(connection: Connection, row: RepositoryFacts, digest: str) -> _Foun
         following = manifests.children(connection, row.id, here)
         following |= removed.children(connection, [one.id for one in coming.values()])
         referrers = {name for one in coming.values() for name in removed.referrers(connection, row.uid, one)}
+        for one in coming.values():
+            tagged = _attached_by_tag(connection, row, one)
+            found.tags.update(tagged)
+            referrers.update(tagged.values())
         attached |= referrers - following - seen
         waiting += sorted((following | referrers) - seen)
         seen |= following | referrers
     return found
+
+
+def _attached_by_tag(
+    connection: Connection, row: RepositoryFacts, subject: RemovedManifest
+) -> dict[str, str]:
+    """The tags that attached deleted manifests to a deleted one, and these manifests' digests."""
+    gone = tag_history.attached_and_gone(connection, row.id, subject.digest, subject.removed_at)
+    kept = removed.lock(connection, row.uid, {digest for _, digest in gone})
+    with_it = {one.digest for one in kept if one.removed_at >= subject.removed_at}
+    return {name: digest for name, digest in gone if digest in with_it}

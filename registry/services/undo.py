@@ -29,7 +29,7 @@ from registry.services.audit import Audit, AuditRow
 from registry.services.batches import rows_after
 from registry.services.history import facts, said, tagged_at
 from registry.services.policies import check_may_move, check_quota, held_immutable
-from registry.services.restoring import bring_back
+from registry.services.restoring import BroughtBack, bring_back
 
 __all__ = ["RemovedRepository", "Restored", "RestoredRepository", "Undo"]
 
@@ -45,7 +45,8 @@ MOST_NAMED = 100
 
 class Restored(NamedTuple):
     """What came back: the manifest that was asked for unless it was there, its children and referrers; and
-    the tags that point to it again. `missing` is what one of them lists and is not kept any more."""
+    the tags that point to it again, or attach something to any of these. `missing` is what one of them lists
+    and is not kept any more."""
 
     digest: Digest
     manifests: tuple[str, ...]
@@ -85,7 +86,8 @@ class Undo:
             moved = () if tags.digest_of(connection, repository, tag) == digest else (tag,)
             for name in moved:
                 tags.point(connection, row.id, name, here.id, digest, actor.principal, now)
-            result = Restored(digest, back.manifests, moved, back.missing)
+            attached = _attach(connection, repository, row.id, back, actor.principal, now)
+            result = Restored(digest, back.manifests, (*moved, *attached), back.missing)
             told = {"tag": tag, "at": said(at), "digest": digest, "manifests": result.manifests}
             return result, self._audit.record(connection, actor, "tag.restore", repository, told)
 
@@ -112,6 +114,7 @@ class Undo:
             here = _here(connection, repository, digest)
             by = actor.principal
             added = [one for one in gone if tags.add(connection, row.id, one, here.id, digest, by, now)]
+            added += _attach(connection, repository, row.id, back, by, now)
             result = Restored(digest, back.manifests, tuple(added), back.missing)
             told = {"digest": digest, "manifests": result.manifests, "tags": result.tags}
             return result, self._audit.record(connection, actor, "manifest.restore", repository, told)
@@ -195,6 +198,15 @@ def _chosen(connection: Connection, name: str, uid: str | None) -> RemovedReposi
             {"uids": [row.uid for row in rows]},
         )
     return rows[0]
+
+
+def _attach(
+    connection: Connection, repository: str, repository_id: int, back: BroughtBack, by: str | None, now: float
+) -> list[str]:
+    """Set the tags that attach what came back, unless they are there; those that were set."""
+    held_immutable(connection, repository, [name for name, _ in back.tags])
+    found = [(name, _here(connection, repository, Digest(digest))) for name, digest in back.tags]
+    return [one for one, to in found if tags.add(connection, repository_id, one, to.id, to.digest, by, now)]
 
 
 def _here(connection: Connection, repository: str, digest: Digest) -> ManifestRow:

@@ -23,6 +23,7 @@ from registry.oci.name import RepositoryName, Tag
 from registry.services.audit import Audit
 from registry.services.manifests import Manifests
 from registry.services.retention.preview import Preview, Previews, Summary
+from registry.services.undo import Undo
 from tests.unit.index import rows
 from tests.unit.services.retention.contents import rule
 
@@ -276,6 +277,9 @@ async def test_what_is_attached_by_a_tag_goes_with_its_subject(shelf: Shelf) -> 
     assert await shelf.run() == {"repositories": 1, "tags": 2, "manifests": 2, "changed": 0}
     assert await shelf.names() == {"v2", names[1]}
     assert [await shelf.has(one) for one in signatures] == [False, True]
+
+    back = await Undo(shelf.index, shelf.audit).restore_manifest(NAME, image, CI, with_tags=True)
+    assert (set(back.manifests), back.tags) == ({image, signatures[0]}, ("v1", names[0]))
 
 
 async def test_what_two_indexes_hold_goes_with_the_last_of_them(

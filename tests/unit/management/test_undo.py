@@ -180,6 +180,33 @@ async def test_referrers_come_back_unless_they_were_taken_off_before(desk: Desk)
     assert await has(desk, taken_off) == [False]
 
 
+async def test_what_a_tag_attached_comes_back_with_its_tag(desk: Desk) -> None:
+    """As cosign signs: the name of the tag has the digest of the image."""
+    subject, other = await put(desk, image(), "latest"), await put(desk, image(a=1), "other")
+    first = subject.replace(":", "-")
+    names = [f"{first}.sig", f"{first}.att", f"{first}.sbom", f"{first}-no", f"{other.replace(':', '-')}.sig"]
+    signature, taken_off, replaced, unlike, others = [
+        await put(desk, image(b=number), name) for number, name in enumerate(names)
+    ]
+    await put(desk, image(c=1), names[0])
+    await put(desk, image(b=0), names[0])
+    await delete(desk, taken_off)
+    for digest in (subject, signature, replaced, unlike, others):
+        await delete(desk, digest)
+    again = await put(desk, image(c=2), names[2])
+
+    back = await restore(desk, f"manifests/{subject}", {"tags": False})
+    assert (sorted(back["manifests"]), back["tags"]) == (sorted([subject, signature]), [names[0]])
+    assert await has(desk, taken_off, replaced, unlike, others) == [False, False, False, False]
+    assert await present(desk) == {"other": other, names[0]: signature, names[2]: again}
+
+    at = (await history(desk))["entries"][1]["at"]
+    await delete(desk, subject)
+    await delete(desk, signature)
+    back = await restore(desk, "tags/latest", {"at": at})
+    assert (sorted(back["manifests"]), back["tags"]) == (sorted([subject, signature]), ["latest", names[0]])
+
+
 async def test_tags_that_went_with_a_manifest_come_back_unless_they_are_there(desk: Desk) -> None:
     body = image()
     for tag in ("a", "b", "c"):
