@@ -31,9 +31,8 @@ ATTEMPTS = 5
 here: it may have been committed, and only the client knows whether asking twice does harm."""
 
 CONNECT_SECONDS = 5
-SILENCE_SECONDS = 10
 STATEMENT_SECONDS = 30
-"""What PostgreSQL is waited for: to let us in, to acknowledge what was sent, to answer a statement."""
+"""How long PostgreSQL may take to let us in, and for a statement."""
 
 RETRIED_STATES = {
     "40001",  # serialization failure
@@ -256,10 +255,12 @@ def postgresql_engine(url: str, pool_size: int) -> Engine:
 
     What the URL sets itself, such as `?options=-c statement_timeout=60000`, counts.
     """
+    from registry.index.silence import SILENCE_SECONDS, give_up_silent_peers  # with psycopg
+
     chosen = make_url(url).query
     limits: dict[str, object] = {
         "connect_timeout": CONNECT_SECONDS,
-        "tcp_user_timeout": SILENCE_SECONDS * 1000,
+        "tcp_user_timeout": int(SILENCE_SECONDS * 1000),
         "keepalives": 1,  # they end a silence in which we only wait: nothing that we sent is missing then
         "keepalives_idle": 5,
         "keepalives_interval": 2,
@@ -273,7 +274,7 @@ def postgresql_engine(url: str, pool_size: int) -> Engine:
             *((options,) if isinstance(options, str) else options),
         )
     )
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -283,6 +284,8 @@ def postgresql_engine(url: str, pool_size: int) -> Engine:
         isolation_level="AUTOCOMMIT",
         connect_args=arguments,
     )
+    give_up_silent_peers(engine)
+    return engine
 
 
 def open_sqlite(url: str, pool_size: int) -> Index:

@@ -6,7 +6,8 @@ import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from typing import cast
@@ -16,7 +17,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import make_url
 
-from registry.index import Connection, Index, open_index, repositories, snapshots
+from registry.index import Connection, Index, open_index, repositories, silence, snapshots
 from registry.index.engine import ATTEMPTS, translate
 from registry.index.snapshots import Snapshots
 from registry.index.statements import Statement
@@ -174,16 +175,76 @@ async def test_a_generation_is_told_although_the_connection_went_silent(
         asked = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT pg_current_snapshot%' AND pid <> "
         silent = [pid for (pid,) in connection.execute(asked + "pg_backend_pid()")]
     assert silent
-    for pid in silent:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with stopped(silent):
         answers = await asyncio.wait_for(asyncio.gather(*(index.generation() for _ in range(3))), 20)
         assert await is_steady(index)
-    finally:
-        for pid in silent:
-            os.kill(pid, signal.SIGCONT)
 
     assert all(answers)
+
+
+@contextmanager
+def stopped(processes: Sequence[int]) -> Iterator[None]:
+    """Processes of the server stand still: their end acknowledges what it gets, and never answers, as that of
+    a proxy does which hangs."""
+    assert processes
+    for pid in processes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in processes:
+            os.kill(pid, signal.SIGCONT)
+
+
+def process_of(connection: Connection) -> int:
+    pid: int = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    return pid
+
+
+@POSTGRES_ONLY
+async def test_connections_of_the_pool_that_went_silent_are_replaced(
+    index_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.2)
+    index = open_index(index_url, pool_size=2)
+    met = threading.Barrier(2)
+
+    def at_once(connection: Connection) -> int:
+        met.wait(10)
+        return process_of(connection)
+
+    try:
+        silent = await asyncio.gather(*(index.read(at_once) for _ in range(2)))
+        with stopped(silent):
+            found = await asyncio.wait_for(asyncio.gather(*(names(index) for _ in range(4))), 20)
+            await asyncio.wait_for(index.write(partial(repositories.ensure, name="a", now=1.0)), 20)
+        assert found == [[], [], [], []]
+    finally:
+        await asyncio.to_thread(index.close)
+
+
+@POSTGRES_ONLY
+async def test_an_answer_that_never_comes_is_not_waited_for(
+    index_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The limit of a statement is the server's to keep, which it can't."""
+    monkeypatch.setattr(silence, "SILENCE_SECONDS", 0.2)
+    options = "options=-cstatement_timeout=100"
+    index = open_index(f"{index_url}{'&' if '?' in index_url else '?'}{options}", pool_size=1)
+
+    def ask(connection: Connection) -> None:
+        with stopped([process_of(connection)]):
+            Statement(select(func.now())).all(connection, {})
+
+    try:
+        for run in (index.read, index.write):
+            with pytest.raises(Unavailable) as refusal:
+                await asyncio.wait_for(run(ask), 20)
+            assert "nothing came for" in str(refusal.value.__cause__)
+            assert await names(index) == []
+    finally:
+        await asyncio.to_thread(index.close)
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 @SQLITE_ONLY
