@@ -3,8 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 from storage_drivers import failpoints
 from tests.faults.journal import Journal, Key
 from tests.faults.pusher import Pusher
-from tests.support.server import ROOT
+from tests.support.forking import ROOT, run_entrepot
 
 ENVIRONMENT = {
     "ENTREPOT_GC__EVERY_SECONDS": "0",
@@ -41,18 +39,13 @@ def collect(data: Path, pushers: Iterable[Pusher], place: str, deaths: int) -> i
 def collected(data: Path, failpoint: str) -> bool:
     """Run a collection; whether it came to its end, and was not killed."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("ENTREPOT_")}
-    command = [sys.executable, "-m", "registry", "gc", "run", "--purge-removed", "--data", str(data)]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**clean, **ENVIRONMENT, failpoints.VARIABLE: failpoint},
-        start_new_session=True,  # a failpoint kills the whole group
-        capture_output=True,
-        text=True,
-        timeout=60,
+    code, printed = run_entrepot(
+        ["gc", "run", "--purge-removed", "--data", str(data)],
+        folder=ROOT,
+        environment={**clean, **ENVIRONMENT, failpoints.VARIABLE: failpoint},
     )
-    assert done.returncode in (0, -signal.SIGKILL), done.stdout + done.stderr
-    return done.returncode == 0
+    assert code in (0, -signal.SIGKILL), printed
+    return code == 0
 
 
 def needless(journal: Journal) -> list[Key]:

@@ -60,7 +60,7 @@ class Patient(Client):
 class ReplicaStorm:
     """Clients of a fleet, each with a repository of its own."""
 
-    def __init__(self, fleet: Fleet, seed: int) -> None:
+    def __init__(self, fleet: Fleet, seed: int, clients: int = CLIENTS) -> None:
         self.fleet = fleet
         self._calm = threading.Event()
         self._calm.set()
@@ -74,7 +74,7 @@ class ReplicaStorm:
                 ),
                 random.Random(luck.random()),
             )
-            for number in range(CLIENTS)
+            for number in range(clients)
         ]
 
     @property

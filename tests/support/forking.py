@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from storage_drivers import failpoints
 
@@ -88,6 +89,17 @@ def fork_entrepot(
     """Run `entrepot` with these arguments. `environment` is all that it has; `output` is the descriptor of
     the file that it prints into, on both streams. Standard input is empty."""
     return _forker().fork(arguments, folder, environment, output)
+
+
+def run_entrepot(
+    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], timeout: float = 60
+) -> tuple[int, str]:
+    """The same to its end: the exit code, and what it printed. Raises subprocess.TimeoutExpired."""
+    with TemporaryFile() as output:
+        forked = fork_entrepot(arguments, folder=folder, environment=environment, output=output.fileno())
+        code = forked.wait(timeout)
+        output.seek(0)
+        return code, output.read().decode(errors="replace")
 
 
 class Forker:
