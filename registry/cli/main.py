@@ -5,6 +5,7 @@ configuration. What a user can get wrong is answered by a few lines on standard 
 """
 
 import argparse
+import atexit
 import gc
 import importlib
 import os
@@ -46,12 +47,13 @@ GROUPS = {
 """The modules that add commands, and what they add, in the order in which `--help` lists it."""
 
 COLLECT_AFTER = 50_000
-"""Python's collector of cycles: nearly all that imports make stays, and each look at it costs."""
+"""Objects. Nearly all that imports make stays, and each look of Python's collector of cycles at it costs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (by default sys.argv's) and return the exit code."""
     gc.set_threshold(COLLECT_AFTER)
+    atexit.register(gc.freeze)  # at its end the process would look through all of it again
     given = sys.argv[1:] if arguments is None else arguments
     try:
         parsed = _parser(_wanted(given)).parse_args(given)
