@@ -116,9 +116,6 @@ def bring_back_repository(
     repository_id = int(made.scalar_one())
     with_it = (removed_manifests.c.repository_uid == uid) & (removed_manifests.c.removed_at == row.removed_at)
     _bring_back(connection, repository_id, with_it)
-    if connection.dialect.name == "postgresql":
-        # It believes that a new repository is empty, and would look at all of its manifests to find one.
-        connection.exec_driver_sql("ANALYZE manifests")
     _bring_back_edges(connection, repository_id, with_it, now)
     _bring_back_tags(connection, repository_id, uid, by, now)
     connection.execute(

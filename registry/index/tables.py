@@ -110,7 +110,16 @@ manifests = Table(
     Column("missing_recorded", Boolean, nullable=False, server_default=false()),
     Column("journaled", Boolean, nullable=False, server_default=false(), comment="is in the storage, too"),
     UniqueConstraint("repository_id", "digest"),
-    Index(None, "repository_id", "subject", "digest"),
+    # Not of all: PostgreSQL may believe that a repository is empty, as a new one is until the next ANALYZE,
+    # and would then look for a digest here as soon as among the digests.
+    Index(
+        None,
+        "repository_id",
+        "subject",
+        "digest",
+        sqlite_where=text("subject IS NOT NULL"),
+        postgresql_where=text("subject IS NOT NULL"),
+    ),
     work_left("ix_manifests_missing_recorded", "id", "NOT missing_recorded"),
     work_left("ix_manifests_journaled", "id", "NOT journaled"),
 )

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from registry.index import (
     Connection,
@@ -396,3 +396,26 @@ async def test_who_restores_and_who_ends_it_do_not_meet(index: Index) -> None:
 
     back = {f"sha256:m{number}": 3 for number in range(20) if outcomes[2 * number]}
     assert await index.read(look) == back
+
+
+@pytest.mark.parametrize("index_url", ["postgresql"], indirect=True)
+async def test_a_repository_comes_back_by_looking_up_each_manifest_once(index: Index) -> None:
+    """Though PostgreSQL knows all repositories, and so takes a new one for empty."""
+    number = 200
+
+    def prepare(connection: Connection) -> None:
+        for name in ("acme/known", NAME):
+            ids = (rows.blob(connection, name, LAYER, 1),)
+            for one in range(number):
+                rows.manifest(connection, name, f"sha256:{one}", 1, f"t{one}", ids)
+        repositories.remove(connection, id_of(connection), WHO, 2.0)
+
+    def restore(connection: Connection) -> int:
+        (row,) = restored.lock_called(connection, NAME)
+        restored.bring_back_repository(connection, row, NAME, WHO, 3.0)
+        read = "SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'manifests'"
+        return int(connection.execute(text(read)).scalar_one())
+
+    await index.write(prepare)
+    await index.write(lambda connection: connection.execute(text("ANALYZE")))
+    assert await index.write(restore) < 20 * number

@@ -83,6 +83,15 @@ def _mark_what_to_look_at() -> None:
     op.create_index(
         "ix_repository_blobs_blob_id_repository_id", "repository_blobs", ["blob_id", "repository_id"]
     )
+    op.drop_index("ix_manifests_repository_id_subject_digest", "manifests")
+    of_referrers = sa.text("subject IS NOT NULL")
+    op.create_index(
+        "ix_manifests_repository_id_subject_digest",
+        "manifests",
+        ["repository_id", "subject", "digest"],
+        sqlite_where=of_referrers,
+        postgresql_where=of_referrers,
+    )
     _index_where("blobs", "examine_at", "examine_at", "examine_at IS NOT NULL")
     _index_where("blobs", "quarantined_at", "quarantined_at", "quarantined_at IS NOT NULL")
     _index_where("repository_blobs", "examine_at", "examine_at", "examine_at IS NOT NULL")
