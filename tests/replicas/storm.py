@@ -19,6 +19,9 @@ from tests.replicas.fleet import ADMINISTRATOR, Fleet
 
 CLIENTS = 8
 
+PAUSE = 0.1
+"""Seconds between two steps of a client: all that is done while a replica starts is compared in the end."""
+
 RECOVERY = 30
 """Seconds within which everything works again, whatever happened."""
 
@@ -121,7 +124,7 @@ class ReplicaStorm:
 
     def _sail(self, sailor: Sailor) -> None:
         try:
-            while not self._ended.is_set():
+            while not self._ended.wait(PAUSE):
                 try:
                     sailor.step()
                 except DIED:
