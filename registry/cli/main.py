@@ -10,7 +10,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from registry.cli.commands import Command, CommandError
@@ -78,13 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
 
 
-def _wanted(arguments: Sequence[str]) -> list[str]:
+def _wanted(arguments: Sequence[str]) -> Iterable[str]:
     """The modules to import: one, for a command; all of them, to list the commands."""
     wanted = [group for group, commands in GROUPS.items() if arguments and arguments[0] in commands]
-    return wanted or list(GROUPS)
+    return wanted or GROUPS
 
 
-def _parser(groups: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="entrepot", description="A private container registry.", allow_abbrev=False
     )
