@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,135 +9,15 @@ import pytest
 from sqlalchemy import text
 
 from auth.actor import Actor
-from registry.gc import collector as gc_collector
-from registry.gc.collector import JOB, Collector, IndexEmpty
-from registry.gc.jobs import Jobs, LostJob
-from registry.index import Connection, Index, blobs, collection, manifests, repositories, tags
+from registry.index import blobs, repositories
 from registry.oci.digest import Digest
-from registry.oci.errors import BlobUnknown, Conflict, Unavailable
-from registry.oci.manifest import parse_manifest
+from registry.oci.errors import BlobUnknown
 from registry.oci.name import RepositoryName
 from registry.services.audit import Audit
 from registry.services.blobs import Blobs
-from registry.services.manifest_entries import NewManifest, enter
 from registry.services.quarantine import Quarantine
 from registry.services.undo import Undo
-from storage_drivers import NotFound
-from storage_drivers import Unavailable as StorageUnavailable
-from storage_drivers.memory import MemoryDriver
-from tests.unit.gc.test_jobs import steal
-from tests.unit.oci.documents import descriptor, encode, image
-
-LONG_AGO = 1_000.0
-"""When rows were made, so that no lease is running unless a test says so."""
-
-APP = "acme/app"
-CI = Actor("robot:ci")
-
-
-async def no_uploads() -> int:
-    return 3
-
-
-async def pieces(content: bytes) -> AsyncIterator[list[bytes]]:
-    yield [content]
-
-
-@dataclass
-class Store:
-    """An index and a storage, and what a client does to them."""
-
-    index: Index
-    driver: MemoryDriver = field(default_factory=MemoryDriver)
-    delay: float = 0.0
-    window: float = 0.0
-    expire_uploads: Callable[[], Awaitable[int]] = no_uploads
-
-    async def push(self, content: bytes, *names: str, lease: float = 0.0) -> str:
-        """Store a blob and let repositories read it; its digest."""
-        digest = Digest.of(content, "sha256")
-
-        upload = await self.driver.append(await self.driver.begin(), pieces(content))
-        location = await self.driver.commit(upload, digest)
-
-        def change(connection: Connection) -> str:
-            row = blobs.record(connection, digest, len(content), location, lease, LONG_AGO)
-            for name in names or (APP,):
-                id = repositories.ensure(connection, name, LONG_AGO)
-                blobs.link(connection, id, row.id, LONG_AGO)
-            return row.location
-
-        if await self.index.write(change) != location:
-            await self.driver.delete(location)
-        return digest
-
-    async def push_image(self, *contents: bytes, tag: str = "latest", name: str = APP) -> str:
-        """A manifest of these layers, of which those must be there that are; its digest."""
-        layers = [descriptor(digest=Digest.of(content, "sha256"), size=len(content)) for content in contents]
-        body = encode(image(config=layers[0], layers=layers[1:]))
-        digest = Digest.of(body, "sha256")
-
-        def change(connection: Connection) -> None:
-            id = repositories.ensure(connection, name, LONG_AGO)
-            new = NewManifest(digest, body, parse_manifest(body, None), "user:ci", LONG_AGO)
-            manifest_id, _ = enter(connection, id, new, sparse=True)
-            tags.point(connection, id, tag, manifest_id, digest, "user:ci", LONG_AGO)
-
-        await self.index.write(change)
-        return digest
-
-    async def delete_image(self, digest: str, *, keep: bool = False, name: str = APP) -> None:
-        def change(connection: Connection) -> None:
-            row = manifests.find_by_digest(connection, name, digest)
-            id = repositories.find(connection, name)
-            assert row is not None
-            assert id is not None
-            tags.remove_of_manifest(connection, id, row.id, "user:ci", LONG_AGO)
-            manifests.remove(connection, row.id, "user:ci", time.time(), keep=keep)
-
-        await self.index.write(change)
-
-    def collector(self) -> Collector:
-        return Collector(
-            self.index,
-            self.driver,
-            Audit(self.index, 1000),
-            delay_seconds=self.delay,
-            window_seconds=self.window,
-            expire_uploads=self.expire_uploads,
-        )
-
-    async def collect(self, **options: Any) -> Mapping[str, Any]:
-        """Collect to the end; the report."""
-        async with Jobs(self.index).hold(JOB) as job:
-            report = await self.collector().collect(job, **options)
-            assert report is not None
-            await job.finish(report)
-        return report
-
-    async def held(self, name: str = APP) -> set[str]:
-        """The blobs that a repository may read; their bytes are there."""
-        query = text(
-            "SELECT blobs.digest, location FROM blobs JOIN repository_blobs ON blob_id = blobs.id "
-            "JOIN repositories ON repositories.id = repository_id WHERE name = :name"
-        )
-        rows = await self.index.read(lambda connection: connection.execute(query, {"name": name}).all())
-        for digest, location in rows:
-            content = b"".join([part async for part in self.driver.read(location)])
-            assert Digest.of(content, "sha256") == digest
-        return {digest for digest, _ in rows}
-
-    async def count(self, table: str) -> int:
-        query = text(f"SELECT count(*) FROM {table}")
-        return int(await self.index.read(lambda connection: connection.execute(query).scalar_one()))
-
-    async def objects(self) -> int:
-        return len([one async for one in self.driver.scan()])
-
-
-@pytest.fixture
-def store(index: Index) -> Store:
-    return Store(index)
+from tests.unit.gc.store import APP, CI, LONG_AGO, Store, no_uploads
 
 
 async def test_what_no_manifest_needs_goes_and_the_rest_stays(store: Store) -> None:
@@ -331,174 +209,6 @@ async def test_nobody_is_promised_what_is_taken_meanwhile(
     assert (await service.promise(RepositoryName.parse("other/app"), Digest(digest))).digest == digest
 
 
-async def test_a_manifest_that_can_t_be_read_stops_it(store: Store) -> None:
-    await store.push(b"config")
-    await store.push_image(b"config")
-    await store.push(b"garbage")
-    spoil = text("UPDATE manifests SET missing_recorded = false, body = :body")
-    await store.index.write(lambda connection: connection.execute(spoil, {"body": b"{"}))
-    with pytest.raises(Conflict, match=f"nothing is collected.*{APP}"):
-        await store.collect()
-    assert await store.count("blobs") == 2
-
-
-async def test_it_refuses_an_index_that_lost_everything(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await store.push(b"config")
-    await store.push_image(b"config")
-    await store.collect()
-    empty = [f"DELETE FROM {name}" for name in ("tags", "manifests", "repository_blobs", "blobs")]
-    await store.index.write(lambda connection: [connection.execute(text(one)) for one in empty])
-    monkeypatch.setattr(gc_collector, "YOUNG_SECONDS", 0.0)
-    with pytest.raises(IndexEmpty, match="knows of no blob, but the storage holds objects"):
-        await store.collect()
-    assert await store.objects() == 1
-
-
-async def test_it_does_not_refuse_beside_the_first_push(store: Store) -> None:
-    upload = await store.driver.append(await store.driver.begin(), pieces(b"first"))
-    await store.driver.commit(upload, Digest.of(b"first", "sha256"))
-    await store.collect()
-    assert await store.objects() == 1
-
-
-async def test_it_does_not_refuse_where_all_was_deleted(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await store.collect()
-    monkeypatch.setattr(gc_collector, "YOUNG_SECONDS", 0.0)
-    await store.push(b"garbage")
-    assert (await store.collect())["objects"] == 1
-    await store.push(b"another")
-    orphan = text("DELETE FROM repository_blobs")
-    await store.index.write(lambda connection: connection.execute(orphan))
-    await store.index.write(lambda connection: connection.execute(text("DELETE FROM blobs")))
-    await store.collect()
-    assert await store.objects() == 1, "what no row knows is the scrub's"
-
-
-async def test_it_goes_on_in_another_process_where_its_time_was_over(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gc_collector, "BATCH", 2)
-    for number in range(9):
-        await store.push(b"%d" % number)
-    answers: list[Mapping[str, Any] | None] = []
-    while not answers or answers[-1] is None:
-        async with Jobs(store.index).hold(JOB) as job:
-            answers.append(await store.collector().collect(job, seconds=1e-9))
-            if answers[-1] is not None:
-                await job.finish(answers[-1])
-    assert len(answers) > 8
-    assert answers[-1] is not None
-    assert (answers[-1]["links"], answers[-1]["blobs"], answers[-1]["objects"]) == (9, 9, 9)
-    assert await store.objects() == 0
-
-
-class Stubborn(MemoryDriver):
-    """Does not delete some objects."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.refused: set[str] = set()
-        self.deleted: list[Sequence[str]] = []
-
-    async def delete(self, location: str) -> None:
-        if location in self.refused:
-            raise StorageUnavailable("not this one")
-        await super().delete(location)
-
-
-async def test_one_object_that_can_t_be_deleted_keeps_no_others(
-    index: Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gc_collector, "OBJECTS", 2)
-    driver = Stubborn()
-    store = Store(index, driver)
-    for number in range(7):
-        await store.push(b"%d" % number)
-    driver.refused = {next(iter([one.location async for one in driver.scan()]))}
-    with pytest.raises(Unavailable):
-        await store.collect()
-    assert await store.objects() == 1
-    assert 1 <= await store.count("discarded") <= 2
-    driver.refused.clear()
-    assert (await store.collect())["objects"] == 7, "the report counts what the run before did"
-    assert await store.count("discarded") == 0
-
-
-async def test_many_objects_that_can_t_be_deleted_keep_no_others_for_ever(
-    index: Index, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(gc_collector, "OBJECTS", 1)
-    driver = Stubborn()
-    store = Store(index, driver, delay=1000.0)
-    for number in range(7):
-        await store.push(b"%d" % number)
-    await store.collect()
-    oldest = text("SELECT location FROM discarded ORDER BY since, location")
-    age = text("UPDATE discarded SET since = since - 2000")
-    locations = await index.read(lambda connection: connection.execute(oldest).scalars().all())
-    await index.write(lambda connection: connection.execute(age))
-    driver.refused = set(locations[: gc_collector.MOST_FAILURES])
-    with pytest.raises(Unavailable):
-        await store.collect()
-    await store.collect()
-    assert await store.objects() == await store.count("discarded") == gc_collector.MOST_FAILURES
-
-
-class Away(MemoryDriver):
-    """Like a folder in which a volume is not mounted, as long as it is `away`."""
-
-    away = False
-
-    async def delete_many(self, locations: Collection[str]) -> None:
-        if not self.away:
-            await super().delete_many(locations)
-
-    async def read(self, location: str, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        if self.away:
-            raise NotFound(location)
-        async for part in super().read(location, start, stop):
-            yield part
-
-
-async def test_what_is_deleted_from_a_storage_that_is_away_is_not_forgotten(index: Index) -> None:
-    driver = Away()
-    store = Store(index, driver)
-    await store.push(b"garbage")
-    await store.push(b"config")
-    await store.push_image(b"config")
-    driver.away = True
-    with pytest.raises(Unavailable, match="no blob can be read"):
-        await store.collect()
-    assert await store.count("discarded") == 1
-
-    driver.away = False
-    assert (await store.collect())["objects"] == 1
-    assert (await store.count("discarded"), await store.objects()) == (0, 1)
-
-
-async def test_who_was_paused_before_a_deletion_deletes_nothing_any_more(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Meanwhile another leader has deleted and forgotten it, and an adoption may have entered it again."""
-    await store.push(b"garbage")
-    read = store.index.read
-
-    async def paused_behind_the_choice(query: Any) -> Any:
-        found = await read(query)
-        if getattr(query, "func", None) is collection.discarded_before and found:
-            await steal(store.index)
-        return found
-
-    monkeypatch.setattr(store.index, "read", paused_behind_the_choice)
-    with pytest.raises(LostJob):
-        await store.collect()
-    assert await store.objects() == 1
-
-
 async def test_a_preview_changes_nothing_and_says_why(store: Store) -> None:
     store.window = 1000
     until = round(time.time()) + 1000.0
@@ -532,12 +242,3 @@ async def test_a_preview_changes_nothing_and_says_why(store: Store) -> None:
     assert gone in await store.held()
     left = {share.kind: share.blobs for share in await store.collector().preview()}
     assert left == {"leased": 1, "removed": 1}, "what is known to be needed is not looked at"
-
-
-async def test_missing_bytes_are_no_trouble(store: Store) -> None:
-    await store.push(b"garbage")
-    (found,) = [one async for one in store.driver.scan()]
-    await store.driver.delete(found.location)
-    assert (await store.collect())["objects"] == 1
-    with pytest.raises(NotFound):
-        await store.driver.stat(found.location)

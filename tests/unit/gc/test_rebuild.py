@@ -38,7 +38,7 @@ from registry.services.adoption.layout import blob_location
 from registry.services.manifest_entries import NewManifest, enter
 from storage_drivers.filesystem import FilesystemDriver
 from storage_drivers.memory import _Committed
-from tests.unit.gc.test_collector import APP, LONG_AGO, Store
+from tests.unit.gc.store import APP, LONG_AGO, Store
 from tests.unit.oci.documents import descriptor, encode, image
 
 WINDOW = 7 * 86400.0
@@ -51,11 +51,6 @@ async def new(tmp_path: Path) -> AsyncIterator[Index]:
     opened = open_index(url, pool_size=3)
     yield opened
     await asyncio.to_thread(opened.close)
-
-
-@pytest.fixture
-def store(index: Index) -> Store:
-    return Store(index)
 
 
 async def write_journal(store: Store) -> Mapping[str, Any]:

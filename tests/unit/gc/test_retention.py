@@ -1,121 +1,20 @@
-"""Retention at work on an index: what goes, what stays, and who wins when others push meanwhile."""
+"""Retention at work on an index: what goes, and what stays."""
 
-import asyncio
-import json
-import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
-from auth.actor import Actor
 from auth.patterns import EVERYTHING, RepositoryPattern
-from registry.gc.dropping import Dropping, Outdated
-from registry.gc.jobs import Jobs
-from registry.gc.retention import Retention
-from registry.index import Connection, Index, in_use, repositories, retention_rules, tags
+from registry.index import Connection, repositories
 from registry.index.upkeep_tables import missing_blobs
-from registry.oci.digest import Digest
-from registry.oci.errors import InputInvalid, ManifestBlobsUnknown, ManifestUnknown
-from registry.oci.media_types import OCI_INDEX
+from registry.oci.errors import InputInvalid
 from registry.oci.name import RepositoryName, Tag
-from registry.services.audit import Audit
-from registry.services.manifests import Manifests
 from registry.services.retention.preview import Preview, Previews, Summary
 from registry.services.undo import Undo
+from tests.unit.gc.shelf import CI, NAME, Shelf
 from tests.unit.index import rows
 from tests.unit.services.retention.contents import rule
-
-NAME = RepositoryName.parse("acme/app")
-CI = Actor("robot:ci")
-
-
-class Shelf:
-    """A registry of indexes: they need no blobs, and may list and refer to each other."""
-
-    def __init__(self, index: Index) -> None:
-        self.index = index
-        self.audit = Audit(index, keep_seconds=3600)
-        self.manifests = Manifests(index, self.audit, sparse=False, deletion=True, tag_deletion=True)
-        self.retention = Retention(index, self.audit, keep_deleted=True)
-        self.jobs = Jobs(index)
-
-    async def push(
-        self,
-        text: str,
-        *names: str,
-        lists: Sequence[Digest] = (),
-        subject: Digest | None = None,
-        repository: RepositoryName = NAME,
-    ) -> Digest:
-        """An index that says something, under tags."""
-        entries = [await self._descriptor(one, repository) for one in lists]
-        document: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
-        document["annotations"] = {"text": text}
-        if subject is not None:
-            document["subject"] = await self._descriptor(subject, repository)
-        body = json.dumps(document).encode()
-        digest = Digest.of(body)
-        await self.manifests.put(
-            repository, digest, body, OCI_INDEX, CI, extra_tags=tuple(map(Tag.parse, names))
-        )
-        return digest
-
-    async def _descriptor(self, digest: Digest, repository: RepositoryName) -> Mapping[str, object]:
-        row = await self.manifests.find(repository, digest)
-        return {"mediaType": OCI_INDEX, "digest": digest, "size": row.size}
-
-    async def age(self, seconds: float) -> None:
-        """Make everything that is there so much older."""
-        names = {"tags": "updated_at", "manifests": "pushed_at", "tag_history": "at"}
-
-        def change(connection: Connection) -> None:
-            for table, column in names.items():
-                text = f'UPDATE {table} SET "{column}" = "{column}" - {seconds}'
-                connection.connection.driver_connection.execute(text)  # type: ignore[union-attr]
-
-        await self.index.write(change)
-
-    async def set_rule(self, **conditions: Any) -> None:
-        given = rule(**conditions)
-        await self.index.write(lambda connection: retention_rules.set(connection, given))
-
-    async def run(self, pattern: RepositoryPattern = EVERYTHING) -> dict[str, int]:
-        async with self.jobs.hold("retention") as job:
-            report, following = await self.retention.go_on(job, pattern, None, 60)
-        assert following is None
-        return report
-
-    async def names(self) -> set[str]:
-        def query(connection: Connection) -> set[str]:
-            repository_id = repositories.find(connection, NAME)
-            assert repository_id is not None
-            return set(tags.page(connection, repository_id, None, 1000))
-
-        return await self.index.read(query)
-
-    async def has(self, digest: Digest) -> bool:
-        try:
-            await self.manifests.find(NAME, digest)
-        except ManifestUnknown:
-            return False
-        return True
-
-    async def decided(self) -> Dropping:
-        """What retention would delete now."""
-        dropping = await self.index.read(lambda connection: self.retention._decided(connection, NAME))
-        assert dropping is not None
-        return dropping
-
-    async def carry_out(self, dropping: Dropping) -> tuple[int, int]:
-        dropped = await self.index.write(lambda connection: dropping.drop(connection, dropping.roots()))
-        return dropped.tags, dropped.manifests
-
-
-@pytest.fixture
-def shelf(index: Index) -> Shelf:
-    return Shelf(index)
 
 
 async def test_what_no_rule_keeps_is_deleted_as_a_user_would_do_it(shelf: Shelf) -> None:
@@ -168,103 +67,6 @@ async def test_a_push_of_the_same_again_begins_anew(shelf: Shelf) -> None:
     assert await shelf.has(digest)
 
 
-async def test_a_push_in_between_wins(shelf: Shelf) -> None:
-    children = [await shelf.push(f"child {number}") for number in range(3)]
-    moved = await shelf.push("moved", "moved")
-    again = await shelf.push("again", "again")
-    tagged = await shelf.push("tagged", "tagged")
-    listing = await shelf.push("listing", "listing", lists=children[:2])
-    signed = await shelf.push("signed", "signed")
-    cosigned = await shelf.push("cosigned", "cosigned")
-    gone = await shelf.push("gone", "gone", lists=[children[2]])
-    await shelf.set_rule(keep_last=0)
-    decided = await shelf.decided()
-
-    await shelf.push("newer", "moved")
-    await shelf.push("again", "again")
-    await shelf.push("tagged", "another")
-    new = await shelf.push("a new index", lists=[children[0]])
-    await shelf.push("signature", subject=signed)
-    attached = f"sha256-{cosigned.encoded}.sig"
-    await shelf.push("another signature", attached)
-    await shelf.manifests.delete(NAME, gone, CI)
-
-    assert await shelf.carry_out(decided) == (4, 4)
-    assert await shelf.names() == {"moved", "again", "another", attached}
-    these = (moved, again, tagged, listing, signed, cosigned, new, *children)
-    found = {one: await shelf.has(one) for one in these}
-    assert found == {
-        moved: False,  # nothing points to it any more
-        again: True,
-        tagged: True,
-        listing: False,
-        signed: True,
-        cosigned: True,
-        new: True,
-        children[0]: True,
-        children[1]: False,
-        children[2]: False,  # what held it went in another way
-    }
-
-
-async def test_what_is_protected_in_between_is_decided_about_anew(shelf: Shelf) -> None:
-    child = await shelf.push("child")
-    await shelf.push("one", "one", lists=[child])
-    await shelf.push("two", "two")
-    await shelf.set_rule(keep_last=0)
-    decided = await shelf.decided()
-
-    def report(connection: Connection) -> None:
-        in_use.replace(connection, "prod", "robot:cluster", [(NAME, child)], time.time(), time.time() + 60)
-
-    await shelf.index.write(report)
-    with pytest.raises(Outdated):
-        await shelf.carry_out(decided)
-    assert await shelf.carry_out(await shelf.decided()) == (1, 1)
-    assert await shelf.names() == {"one"}
-
-    def protect(connection: Connection) -> None:
-        row = repositories.details(connection, NAME)
-        assert row is not None
-        repositories.configure(connection, row.id, {"immutable_tags": ["one"]})
-
-    await shelf.index.write(lambda connection: in_use.expire(connection, time.time() + 61))
-    decided = await shelf.decided()
-    await shelf.index.write(protect)
-    with pytest.raises(Outdated):
-        await shelf.carry_out(decided)
-    assert (await shelf.run())["tags"] == 0
-
-
-async def test_a_rule_that_is_disabled_in_between_deletes_nothing_more(shelf: Shelf) -> None:
-    await shelf.push("one", "one")
-    await shelf.set_rule(keep_last=0)
-    decided = await shelf.decided()
-
-    def disable(connection: Connection) -> None:
-        for one in retention_rules.enabled(connection):
-            assert retention_rules.set_disabled(connection, one.name, True)
-
-    await shelf.index.write(disable)
-    with pytest.raises(Outdated):
-        await shelf.carry_out(decided)
-    assert (await shelf.run())["tags"] == 0
-    assert await shelf.names() == {"one"}
-
-
-async def test_a_run_forgets_leases_that_are_over(shelf: Shelf) -> None:
-    digest = await shelf.push("one", "one")
-    await shelf.set_rule(keep_last=0)
-    now = time.time()
-
-    def report(connection: Connection) -> None:
-        in_use.replace(connection, "prod", "robot:cluster", [(NAME, digest)], now - 60, now - 1)
-
-    await shelf.index.write(report)
-    assert (await shelf.run())["tags"] == 1
-    assert await shelf.index.read(lambda connection: in_use.page(connection, None, 9, now - 60)) == []
-
-
 async def test_what_is_attached_by_a_tag_goes_with_its_subject(shelf: Shelf) -> None:
     image, kept = await shelf.push("image", "v1"), await shelf.push("kept", "v2")
     names = [f"{one.replace(':', '-')}.sig" for one in (image, kept)]
@@ -294,88 +96,6 @@ async def test_what_two_indexes_hold_goes_with_the_last_of_them(
 
     assert await shelf.run() == {"repositories": 1, "tags": 5, "manifests": 6, "changed": 0}
     assert not await shelf.has(deep)
-
-
-async def test_a_run_that_has_no_time_left_says_where_it_goes_on(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registry.gc.retention.ROOTS_AT_ONCE", 2)
-    monkeypatch.setattr("registry.gc.retention.BATCH", 1)
-    for number in range(5):
-        await shelf.push(f"image {number}", f"v{number}")
-    await shelf.push("other", "v0", repository=RepositoryName.parse("acme/zoo"))
-    await shelf.set_rule(keep_last=0)
-    told = []
-    after: str | None = None
-    while not told or after is not None:
-        async with shelf.jobs.hold("retention") as job:
-            report, after = await shelf.retention.go_on(job, EVERYTHING, after, 0)
-        told.append((report["repositories"], report["tags"], after))
-
-    assert told == [(0, 2, ""), (0, 2, ""), (1, 1, NAME), (1, 1, "acme/zoo"), (0, 0, None)]
-
-
-async def test_a_run_in_one_repository_looks_at_no_others(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registry.gc.retention.ROOTS_AT_ONCE", 1)
-    for name in ("acme/app", "acme/app/part", "acme/application"):
-        for tag in ("v1", "v2"):
-            await shelf.push(f"{name} {tag}", tag, repository=RepositoryName.parse(name))
-    await shelf.set_rule(keep_last=0)
-    monkeypatch.delattr(repositories, "page_visible")
-    told = []
-    for after in (None, "", NAME):
-        async with shelf.jobs.hold("retention") as job:
-            told.append(await shelf.retention.go_on(job, RepositoryPattern(NAME), after, 0))
-
-    nothing = dict.fromkeys(("repositories", "tags", "manifests", "changed"), 0)
-    assert told == [
-        (nothing | {"tags": 1, "manifests": 1}, ""),
-        (nothing | {"repositories": 1, "tags": 1, "manifests": 1}, NAME),
-        (nothing, None),
-    ]
-    assert (await shelf.run(RepositoryPattern("acme/unknown"))) == nothing
-    monkeypatch.undo()
-    assert (await shelf.run())["tags"] == 4
-
-
-async def test_a_run_for_a_pattern_reads_the_names_that_begin_like_it(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registry.gc.retention.BATCH", 1)
-    for name in ("abc/app", "acme/app", "acme/zoo", "acme/zoo/part", "acmf/app", "zoo/app"):
-        await shelf.push(name, "v1", repository=RepositoryName.parse(name))
-    await shelf.set_rule(keep_last=0)
-    read: list[str] = []
-    page = repositories.page_visible
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        rows = page(*arguments, **options)
-        read.extend(row.name for row in rows)
-        return rows
-
-    monkeypatch.setattr(repositories, "page_visible", noted)
-    assert (await shelf.run(RepositoryPattern("acme/*")))["repositories"] == 2
-    assert read == ["acme/app", "acme/zoo", "acme/zoo/part", "acmf/app"]
-
-
-async def test_an_index_that_is_pushed_meanwhile_keeps_what_it_lists(shelf: Shelf) -> None:
-    """Both at once: either the child stays, or the push is refused. On SQLite they never meet."""
-    await shelf.set_rule(tags=[], untagged_seconds=500)
-    for number in range(10):
-        child = await shelf.push(f"child {number}")
-        await shelf.age(1000)
-        decided = await shelf.decided()
-        pushed, _ = await asyncio.gather(
-            shelf.push(f"index {number}", f"v{number}", lists=[child]),
-            shelf.carry_out(decided),
-            return_exceptions=True,
-        )
-        if isinstance(pushed, BaseException):
-            assert isinstance(pushed, ManifestUnknown | ManifestBlobsUnknown)
-        else:
-            assert await shelf.has(child)
 
 
 async def test_bytes_come_free_that_nothing_else_holds(shelf: Shelf) -> None:
