@@ -33,6 +33,7 @@ IMPORTED = (
     "registry.server",
     "registry.index.migrations",
     "alembic.command",
+    "jwt",
     "storage_drivers.s3",
     "psycopg",
 )
