@@ -1,128 +1,37 @@
-"""The scrub finds what is wrong with the storage and the index, goes on where it ended, and believes no
-storage that looks like the wrong one. On files, and on both databases."""
+"""The scrub finds what is wrong with bytes, manifests and marks, and goes on where it ended. On files, and on
+both databases."""
 
 import errno
 import io
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 import storage_drivers
 from auth.actor import Actor
 from registry.gc import scrub_blobs, scrub_objects
 from registry.gc.archive import verify
 from registry.gc.backups import Backups
-from registry.gc.jobs import Jobs
-from registry.gc.journal import Journal
 from registry.gc.pace import Pace
-from registry.gc.scrub import Scrub
-from registry.gc.scrub_progress import Finding, Progress, Stage
-from registry.index import Connection, Index, blobs, index_copies, jobs, open_index, repositories
+from registry.gc.scrub_progress import Finding
+from registry.index import Connection, Index, blobs, jobs
 from registry.index import scrub as scrub_rows
-from registry.index.migrations import upgrade
 from registry.index.tables import blobs as blob_table
-from registry.index.tables import discarded, manifests, repository_blobs
-from registry.index.upkeep_tables import index_copies as index_copies_table
+from registry.index.tables import manifests, repository_blobs
 from registry.oci.digest import Digest
-from registry.oci.errors import Conflict, Unavailable
+from registry.oci.errors import Unavailable
 from registry.services.audit import Audit
 from registry.services.quarantine import Quarantine
-from storage_drivers import Defective, StorageDriver
+from storage_drivers import Defective
 from storage_drivers.filesystem import FilesystemDriver
 from storage_drivers.s3 import S3Driver
-from tests.contract.sources import runs_of
+from tests.unit.gc.scrub.store import WEEK, Store
 from tests.unit.index import rows
-
-DAY = 86400.0
-WEEK = 7 * DAY
-
-
-@pytest.fixture
-async def driver(tmp_path: Path) -> AsyncIterator[FilesystemDriver]:
-    made = FilesystemDriver(str(tmp_path / "storage"))
-    yield made
-    await made.aclose()
-
-
-class Store:
-    """Blobs in a storage and an index."""
-
-    def __init__(self, index: Index, driver: StorageDriver, root: Path) -> None:
-        self.index = index
-        self.driver = driver
-        self.root = root
-        self.found: list[Finding] = []
-
-    async def object(self, content: bytes) -> str:
-        """Its location."""
-        upload = await self.driver.append(await self.driver.begin(), runs_of(content))
-        return await self.driver.commit(upload, Digest.of(content))
-
-    async def push(self, content: bytes, repository: str = "acme/app") -> str:
-        """As an upload does; the location."""
-        location = await self.object(content)
-
-        def record(connection: Connection) -> str:
-            row = blobs.record(connection, Digest.of(content), len(content), location, 0.0, 1.0)
-            blobs.link(connection, repositories.ensure(connection, repository, 1.0), row.id, 1.0)
-            return row.location
-
-        return await self.index.write(record)
-
-    async def fill(self, count: int) -> list[str]:
-        return [await self.push(b"content %d" % number) for number in range(count)]
-
-    def file(self, location: str) -> Path:
-        return self.root / location
-
-    def make_old(self, location: str, seconds: float) -> None:
-        then = time.time() - seconds
-        os.utime(self.file(location), (then, then))
-
-    def scrub(self, **options: Any) -> Scrub:
-        keeper = Quarantine(self.index, self.driver, Audit(self.index, 1000.0))
-        options = {"bytes_per_second": 0, "upload_seconds": WEEK, "found": self.found.append} | options
-        return Scrub(self.index, self.driver, keeper, **options)
-
-    async def run(self, **options: Any) -> dict[str, Any]:
-        """The report of a scrub."""
-        self.found.clear()
-        async with Jobs(self.index).hold("scrub") as job:
-            report = await self.scrub(**options).run(job)
-            await job.finish(report)
-        return report
-
-    def kinds(self) -> dict[str | None, str]:
-        return {finding.location: finding.kind for finding in self.found}
-
-    async def discarded(self) -> list[str]:
-        return await self.index.read(lambda c: list(c.execute(select(discarded.c.location)).scalars()))
-
-    async def journal(self) -> None:
-        """Write what is new."""
-        async with Jobs(self.index).hold("journal") as job:
-            await Journal(self.index, self.driver).run(job)
-
-    async def copies(self, kind: str) -> list[str]:
-        """Where they are."""
-        found = await self.index.read(lambda c: index_copies.of_kind(c, kind))
-        return [row.location for row in found]
-
-    async def there(self, content: bytes) -> bool:
-        row = await self.index.read(lambda c: blobs.find(c, "acme/app", Digest.of(content)))
-        return row is not None
-
-
-@pytest.fixture
-def store(index: Index, driver: FilesystemDriver, tmp_path: Path) -> Store:
-    return Store(index, driver, tmp_path / "storage")
 
 
 async def test_a_store_that_is_all_right(store: Store) -> None:
@@ -221,30 +130,6 @@ async def test_a_push_while_it_is_read_wins(store: Store) -> None:
     assert await store.there(b"pushed again")
 
 
-async def test_a_storage_that_is_not_mounted_is_not_believed(store: Store) -> None:
-    locations = await store.fill(4)
-    for location in locations:
-        store.file(location).unlink()
-
-    with pytest.raises(Unavailable, match="is it mounted"):
-        await store.run()
-
-    assert all([await store.there(b"content %d" % number) for number in range(4)])
-
-
-async def test_another_storage_is_not_believed_unless_somebody_insists(store: Store) -> None:
-    locations = await store.fill(20)
-    for location in locations[6:]:
-        store.file(location).unlink()
-
-    with pytest.raises(Conflict, match=r"14 of the first 20 .* --quarantine-many"):
-        await store.run()
-    assert await store.there(b"content 19")
-
-    report = await store.run(quarantine_many=True)
-    assert report["quarantined"] == 14
-
-
 def failing(location: str, error: Exception) -> Callable[..., AsyncIterator[bytes]]:
     read = FilesystemDriver.read
 
@@ -325,99 +210,6 @@ async def test_an_outage_ends_it_and_it_goes_on_from_there(
     assert (report["blobs"], report["quarantined"]) == (15, 1)
 
 
-async def test_unknown_objects_are_discarded_when_they_are_old(store: Store) -> None:
-    await store.fill(12)
-    old, young = await store.object(b"nobody's"), await store.object(b"being pushed")
-    known = await store.object(b"to be deleted")
-    store.make_old(old, WEEK + 60)
-    store.make_old(known, WEEK + 60)
-    store.make_old(young, WEEK - 60)
-    await store.index.write(
-        lambda c: c.execute(discarded.insert().values(location=known, since=1.0, size=None))
-    )
-
-    report = await store.run()
-
-    assert store.kinds() == {old: "unknown"}
-    assert (report["objects"], report["unknown"], report["young"], report["discarded"]) == (15, 1, 1, 1)
-    assert set(await store.discarded()) == {old, known}
-    assert (await store.run())["unknown"] == 0
-
-
-async def test_what_a_long_upload_may_be_about_to_enter_is_not_old(store: Store) -> None:
-    """A session may live for longer than it lives without a byte."""
-    await store.fill(12)
-    location = await store.object(b"of a session of two weeks")
-    store.make_old(location, 13 * DAY)
-    begun = time.time() - 14 * DAY
-    await store.index.write(
-        lambda c: rows.uploads.create(
-            c, "id", "acme/app", "sha256", {"token": "x"}, by="x", now=begun, expires_at=begun + 30 * DAY
-        )
-    )
-
-    report = await store.run()
-
-    assert (report["unknown"], report["young"]) == (0, 1)
-    assert await store.discarded() == []
-
-
-async def test_too_many_unknown_objects_are_not_discarded_unless_somebody_insists(store: Store) -> None:
-    """As with two registries on one bucket, or the wrong database."""
-    await store.fill(8)
-    other = await store.object(b"of another registry")
-    store.make_old(other, 365 * DAY)
-
-    report = await store.run()
-    assert "1 of 9 objects are unknown" in report["refused"]
-    assert (report["unknown"], report["discarded"]) == (1, 0)
-    assert await store.discarded() == []
-
-    report = await store.run(discard_unknown=True)
-    assert (report["refused"], report["discarded"]) == (None, 1)
-    assert await store.discarded() == [other]
-
-
-async def test_two_registries_on_one_storage_are_told_apart(store: Store, tmp_path: Path) -> None:
-    """However few objects the other one has, and whether its journal is old or new."""
-    await store.fill(20)
-    upgrade(url := f"sqlite:///{tmp_path / 'other.sqlite'}")
-    other = Store(open_index(url, pool_size=1), store.driver, store.root)
-    try:
-        for each, digest in ((store, "sha256:aa"), (other, "sha256:bb")):
-            await each.index.write(partial(rows.manifest, repository="r", digest=digest, size=2, tag="v1"))
-            await each.journal()
-        theirs = await other.push(b"of the other registry")
-        store.make_old(theirs, WEEK + 60)
-        report = await store.run()
-        assert "another registry keeps its journal or backups here" in report["refused"]
-        assert (report["unknown"], report["discarded"]) == (1, 0)
-        assert (await store.run(discard_unknown=True))["discarded"] == 1, "who says so means it"
-    finally:
-        other.index.close()
-
-
-async def test_what_a_dead_process_left_of_the_journal_is_no_other_registry_s(store: Store) -> None:
-    await store.fill(20)
-    await store.index.write(partial(rows.manifest, repository="r", digest="sha256:aa", size=2, tag="v1"))
-    await store.journal()
-    await store.index.write(lambda c: c.execute(delete(index_copies_table)))
-    left = [found.location async for found in store.driver.scan() if "/journal/" in found.location]
-    store.make_old(left[0], WEEK + 60)
-    assert (await store.run())["discarded"] == 1
-    assert await store.discarded() == left
-
-
-async def test_an_empty_index_beside_a_full_storage(store: Store) -> None:
-    for number in range(3):
-        store.make_old(await store.object(b"%d" % number), 30 * DAY)
-
-    report = await store.run()
-
-    assert "3 of 3 objects" in report["refused"]
-    assert await store.discarded() == []
-
-
 @pytest.mark.parametrize("harm", ["changed", "missing"])
 async def test_a_wrong_journal_is_written_again_and_a_wrong_backup_told(store: Store, harm: str) -> None:
     await store.fill(2)
@@ -448,19 +240,6 @@ async def test_a_wrong_journal_is_written_again_and_a_wrong_backup_told(store: S
         "a batch, the repository, the manifest, the tag"
     )
     assert (await store.run())["wrong_copies"] == 1, "a backup can't be made anew of what was then"
-
-
-async def test_copies_in_a_storage_that_is_not_mounted_are_not_written_again(store: Store) -> None:
-    await store.fill(2)
-    await store.journal()
-    before = await store.copies("journal")
-    progress = Progress(1.0, 0, 0, Stage.COPIES)
-    store.root.rename(store.root.with_name("away"))
-    async with Jobs(store.index).hold("scrub") as job:
-        await job.write(lambda connection: job.save(connection, progress.state()))
-        with pytest.raises(Unavailable, match="nor any blob"):
-            await store.scrub().run(job)
-    assert await store.copies("journal") == before != []
 
 
 async def test_what_nothing_holds_is_left_to_the_collector(store: Store) -> None:
