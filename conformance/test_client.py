@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import pytest
 from conformance.authorization import Authorization
 from conformance.client import Client, Response, with_query
 from conformance.requirements.test_headers_of_every_answer import judge_too_many_requests, judge_warnings
+from tests.support.forwarding import in_a_thread
 
 BASIC = "Basic " + base64.b64encode(b"ada:lovelace").decode()
 
@@ -53,12 +53,8 @@ class FakeRegistry(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), FakeRegistry) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with in_a_thread(ThreadingHTTPServer(("127.0.0.1", 0), FakeRegistry)) as server:
         yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
 
 
 def signed_in(url: str) -> Client:

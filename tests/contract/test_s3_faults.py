@@ -12,7 +12,8 @@ import pytest
 from storage_drivers import NoSpace, NotFound, Unavailable
 from storage_drivers.s3 import S3Driver
 from tests.contract.sources import DIGEST, MEBIBYTE, content_of, get, put, runs_of, through_json
-from tests.support.s3_faults import Fault, FaultyProxy, faulty_proxy
+from tests.support.forwarding import in_a_thread
+from tests.support.s3_faults import Fault, FaultyProxy
 from tests.support.s3_server import S3Server
 
 PART = 5 * MEBIBYTE
@@ -49,7 +50,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def proxy(s3_server: S3Server) -> Iterator[FaultyProxy]:
-    with faulty_proxy(s3_server.address) as proxy:
+    with in_a_thread(FaultyProxy(s3_server.address)) as proxy:
         yield proxy
 
 

@@ -11,7 +11,8 @@ import pytest
 from storage_drivers import Interrupted, Unavailable, Upload
 from storage_drivers.s3 import S3Driver
 from tests.contract.sources import DIGEST, MEBIBYTE, get, locations, through_json
-from tests.support.s3_faults import Fault, FaultyProxy, faulty_proxy
+from tests.support.forwarding import in_a_thread
+from tests.support.s3_faults import Fault, FaultyProxy
 from tests.support.s3_server import S3Server
 
 UPLOADS = int(os.environ.get("ENTREPOT_TEST_S3_UPLOADS", "16"))
@@ -81,7 +82,7 @@ async def faults(proxy: FaultyProxy, chance: random.Random) -> None:
 async def test_a_storm(s3_server: S3Server, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage_drivers.s3_appending.PATIENCE", 0.05)
     chance = random.Random(seed)
-    with faulty_proxy(s3_server.address) as proxy:
+    with in_a_thread(FaultyProxy(s3_server.address)) as proxy:
         settings = s3_server.settings(s3_server.create_bucket(), proxy.url)
         changes = {"part_bytes": PART, "memory_bytes": 4 * PART}
         drivers = [S3Driver.from_settings({**settings, **changes}) for _ in range(2)]

@@ -7,8 +7,9 @@ import pytest
 from conformance.client import with_query
 from conformance.content import digest_of, random_bytes
 from tests.faults.conftest import serving
-from tests.faults.lossy_proxy import LossyProxy, lossy_proxy
+from tests.faults.lossy_proxy import LossyProxy
 from tests.faults.pusher import Pusher, image_of
+from tests.support.forwarding import in_a_thread
 
 pytestmark = pytest.mark.xdist_group("lost_answers")  # one process, and so one registry, for all of them
 
@@ -21,7 +22,7 @@ UPLOADS = "/v2/some/image/blobs/uploads/"
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LossyProxy]:
     data = tmp_path_factory.mktemp("lossy") / "data"
-    with serving(data, workers=2) as running, lossy_proxy(running.address) as proxy:
+    with serving(data, workers=2) as running, in_a_thread(LossyProxy(running.address)) as proxy:
         yield proxy
 
 

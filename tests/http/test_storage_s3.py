@@ -37,7 +37,8 @@ from tests.http.test_uploads_chunked import (  # noqa: F401 - they run here once
     test_chunks_in_order,
     test_chunks_without_content_range_are_appended,
 )
-from tests.support.s3_faults import Fault, faulty_proxy
+from tests.support.forwarding import in_a_thread
+from tests.support.s3_faults import Fault, FaultyProxy
 from tests.support.s3_server import S3Server
 
 pytestmark = pytest.mark.parametrize("index_url", ["sqlite"], indirect=True)
@@ -156,7 +157,7 @@ async def test_a_storage_that_stays_busy(
     registries: Registries, s3_settings: Mapping[str, object], s3_server: S3Server
 ) -> None:
     """503 with Retry-After; the session goes on from where it was when the storage can."""
-    with faulty_proxy(s3_server.address) as proxy:
+    with in_a_thread(FaultyProxy(s3_server.address)) as proxy:
         client = await registries.start(storage=stored_in(s3_settings, endpoint=proxy.url, attempts=2))
         location = (await client.patch(await start_upload(client), CONTENT[:1000])).headers["Location"]
         busy = Fault("PUT", "", "slow_down", times=999)
@@ -186,7 +187,7 @@ async def test_a_burst_that_outlasts_our_own_tries(
 ) -> None:
     """Pushes and pulls are answered 503 and when to come again: as S3 says, if it wants more time than we
     ask for ourselves. Manifests need no storage. Afterwards all goes on."""
-    with faulty_proxy(s3_server.address) as proxy:
+    with in_a_thread(FaultyProxy(s3_server.address)) as proxy:
         client = await registries.start(storage=stored_in(s3_settings, endpoint=proxy.url, attempts=2))
         await push_blob(client, CONTENT)
         manifest = await push_image(client, "latest", layers=[CONTENT])

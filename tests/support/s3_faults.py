@@ -1,6 +1,6 @@
 """A proxy in front of an S3 server that does what networks and busy servers do.
 
-with faulty_proxy(server.address) as proxy:
+with in_a_thread(FaultyProxy(server.address)) as proxy:
     proxy.faults = [Fault("PUT", "partNumber=", "slow_down", times=3)]
 """
 
@@ -10,8 +10,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -163,15 +162,3 @@ def refusal_of_first_key(body: bytes, code: str) -> bytes:
 
 
 HOP_BY_HOP = frozenset({"Connection", "Keep-Alive", "Transfer-Encoding"})
-
-
-@contextmanager
-def faulty_proxy(address: str) -> Iterator[FaultyProxy]:
-    with FaultyProxy(address) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.shutdown()
-            thread.join()
