@@ -34,6 +34,7 @@ IMPORTED = (
     "registry.index.migrations",
     "alembic.command",
     "jwt",
+    "storage_drivers.filesystem",
     "storage_drivers.s3",
     "psycopg",
 )
@@ -127,7 +128,8 @@ class Forker:
             adopt_orphans(True)
             try:
                 socket.send_fds(self._requests, [request], [output])
-                pid = int(self._requests.recv(100))
+                pid = int(self._requests.recv(100) or b"0")
+                assert pid, "the process that is to be forked has ended, and has said why on standard error"
                 assert self._requests.recv(100) == b"orphaned"
             finally:
                 adopt_orphans(False)

@@ -1,8 +1,13 @@
 """An index with its schema, as the tests of the index have it, and what its jobs work on."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
-from registry.index import Index
+from registry.index import Index, open_index
+from registry.index.migrations import upgrade
 from tests.unit.gc.shelf import Shelf
 from tests.unit.gc.store import Store
 from tests.unit.index.conftest import index, index_url
@@ -18,3 +23,12 @@ def store(index: Index) -> Store:
 @pytest.fixture
 def shelf(index: Index) -> Shelf:
     return Shelf(index)
+
+
+@pytest.fixture
+async def new(tmp_path: Path) -> AsyncIterator[Index]:
+    """An index with nothing in it."""
+    upgrade(url := f"sqlite:///{tmp_path / 'new.sqlite'}")
+    opened = open_index(url, pool_size=3)
+    yield opened
+    await asyncio.to_thread(opened.close)
