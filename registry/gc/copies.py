@@ -8,6 +8,7 @@ learns who pushes.
 import asyncio
 import hashlib
 import json
+import re
 import tempfile
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -26,6 +27,9 @@ FIRST_BYTES = 8192
 
 SHORTEST_TOKEN = 16
 """Letters, of what nobody can guess."""
+
+PART = re.compile(r"[0-9A-Za-z_-]+")
+"""Of a location: what is between slashes and dots."""
 
 SPOOLED = 8 * 1024 * 1024
 """Bytes that need no file on the disk."""
@@ -123,6 +127,7 @@ def beginning_of(first_bytes: bytes, location: str) -> Mapping[str, Any] | None:
     if not isinstance(beginning, dict) or beginning.get("entrepot") not in KINDS:
         return None
     places = beginning.get("places")
-    tokens = [place for place in places if isinstance(place, str)] if isinstance(places, list) else []
-    is_here = any(len(token) >= SHORTEST_TOKEN and token in location for token in tokens)
+    # Whole: folders can be guessed, and so can the first digits of anything.
+    parts = {part for part in PART.findall(location) if len(part) >= SHORTEST_TOKEN}
+    is_here = isinstance(places, list) and any(isinstance(place, str) and place in parts for place in places)
     return beginning if is_here else None
