@@ -82,7 +82,9 @@ DUE_SOON = (
     .subquery()
 )
 HOLDERS_DUE = Statement(
-    select(repositories.c.name).where(repositories.c.id.in_(select(DUE_SOON.c.repository_id)))
+    select(repositories.c.id, repositories.c.name).where(
+        repositories.c.id.in_(select(DUE_SOON.c.repository_id))
+    )
 )
 
 
@@ -189,9 +191,10 @@ def settle_links(connection: Connection, due: float, now: float, limit: int) -> 
     Nothing examined: there are no more, but for locked ones; or there are manifests of which it is not known
     what they cite, since they were restored or the version before entered them, so any link may be needed.
     """
-    holders = HOLDERS_DUE.all(connection, {"due": due, "limit": limit})
-    quotas.lock_of_repositories(connection, [name for (name,) in holders])
-    found = set(LINKS_DUE.all(connection, {"due": due, "limit": limit}))
+    holders: dict[int, str] = dict(HOLDERS_DUE.all(connection, {"due": due, "limit": limit}))
+    quotas.lock_of_repositories(connection, holders.values())
+    # What fell due since is for the next batch: the quotas of its repository are not locked.
+    found = {link for link in LINKS_DUE.all(connection, {"due": due, "limit": limit}) if link[0] in holders}
     if not found or missing.incomplete(connection, limit=1):
         return Settled()
     missing.hold_what_came(connection, found)
