@@ -3,6 +3,7 @@
 It keeps its row, its links and its size: what needs it goes on needing it, and a push heals it everywhere.
 """
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -39,8 +40,13 @@ RELEASE = Statement(
 
 OTHERS = Statement(
     select(*BLOB)
-    .where(blobs.c.id != bindparam("id"), blobs.c.quarantined_at.is_(None), blobs.c.size > 0)
-    .order_by(blobs.c.id)
+    .where(
+        blobs.c.id != bindparam("id"),
+        blobs.c.quarantined_at.is_(None),
+        blobs.c.size > 0,
+        blobs.c.digest >= bindparam("first"),
+    )
+    .order_by(blobs.c.digest)
     .limit(bindparam("limit"))
 )
 
@@ -86,8 +92,15 @@ def end(connection: Connection, blob_id: int, location: str) -> bool:
 
 
 def others(connection: Connection, blob_id: int, limit: int) -> Sequence[BlobRow]:
-    """The oldest blobs that have bytes and count, without this one."""
-    return [BlobRow(*row) for row in OTHERS.all(connection, {"id": blob_id, "limit": limit})]
+    """Some blobs that have bytes and count, without this one: others each time, and of any age, for those of
+    one day may be lost together."""
+    found: dict[str, BlobRow] = {}
+    for first in (f"sha256:{secrets.token_hex(8)}", ""):
+        rows = OTHERS.all(connection, {"id": blob_id, "limit": limit - len(found), "first": first})
+        found |= {row.digest: row for row in (BlobRow(*values) for values in rows)}
+        if len(found) == limit:
+            break
+    return list(found.values())
 
 
 def page(connection: Connection, last: int | None, limit: int) -> Sequence[QuarantinedRow]:

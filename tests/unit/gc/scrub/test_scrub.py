@@ -342,3 +342,14 @@ async def test_the_audit_tells_of_a_quarantine(store: Store) -> None:
     (row,) = await Audit(store.index, 1000.0).page({"action": "blob.quarantine"}, None, 10)
 
     assert (row.actor, row.target, row.detail["fault"]) == ("system", Digest.of(b"content 1"), "missing")
+
+
+async def test_the_oldest_blobs_are_not_all_there_is(store: Store) -> None:
+    """They may be lost together, with a folder or a day, while the storage is the right one."""
+    lost = (await store.fill(40))[:9]
+    for location in lost:
+        store.file(location).unlink()
+
+    await store.run()
+
+    assert store.kinds() == dict.fromkeys(lost, "missing")
