@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, LargeBinary, Table, delete, func, insert, select, text
 
 from registry.index import access
-from registry.index.tables import access_epoch, metadata
+from registry.index.tables import access_epoch, metadata, quotas
 
 LEFT_OUT = frozenset({"uploads", "jobs"})
 
@@ -31,8 +31,14 @@ def revision(connection: Connection) -> str | None:
 
 
 def tables() -> Sequence[str]:
-    """The names of the tables, each behind those that it refers to."""
-    return [table.name for table in metadata.sorted_tables if table.name not in LEFT_OUT]
+    """The names of the tables, each behind those that it refers to.
+
+    Quotas are the last: what is used of one is counted when it is entered, instead of with each row. To
+    update a row once more in a transaction, PostgreSQL has to pass all its versions before.
+    """
+    names = [table.name for table in metadata.sorted_tables if table.name not in LEFT_OUT]
+    names.remove(quotas.name)
+    return [*names, quotas.name]
 
 
 def columns(name: str) -> Sequence[str]:

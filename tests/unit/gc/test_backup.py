@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import io
+import json
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from registry.gc.archive import ArchiveWriter, BadArchive
 from registry.gc.backup import KIND, restore, take
 from registry.gc.jobs import Jobs
 from registry.gc.rebuild_gate import JOB
-from registry.index import Connection, Index, access, jobs, open_index, principals, whole
+from registry.index import Connection, Index, access, jobs, open_index, principals, quotas, whole
 from registry.index.migrations import upgrade
 from registry.index.tables import metadata
 from registry.oci.errors import Conflict
@@ -185,3 +186,23 @@ async def test_another_form_of_the_index_is_refused(other: Index) -> None:
     ArchiveWriter(file, KIND, beginning).end(rows={})
     with pytest.raises(Conflict, match=r"form 0002 .* Entrepot 0\.1\.0 made"):
         await enter(other, file)
+
+
+async def test_what_is_used_of_a_quota_is_counted_once(index: Index, other: Index) -> None:
+    """And not with each row: PostgreSQL has to pass all versions before, of a million links for hours."""
+
+    def fill(connection: Connection) -> None:
+        for number in range(3):
+            rows.blob(connection, "acme/app", f"sha256:{number}", 100)
+        quotas.set(connection, "acme", 1000, 1.0, rows.BY)
+
+    await index.write(fill)
+    file = await backup_of(index)
+    with gzip.open(file) as archive:
+        lines = [json.loads(line) for line in archive]
+    file.seek(0)
+    await enter(other, file)
+
+    assert [line["table"] for line in lines if "table" in line][-1] == "quotas", "behind what is counted"
+    limits = await other.read(partial(quotas.of_repository, repository="acme/app"))
+    assert [limit.used for limit in limits] == [300]
