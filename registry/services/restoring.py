@@ -98,6 +98,10 @@ def _attached_by_tag(
 ) -> dict[str, str]:
     """The tags that attached deleted manifests to a deleted one, and these manifests' digests."""
     gone = tag_history.attached_and_gone(connection, row.id, subject.digest, subject.removed_at)
-    kept = removed.lock(connection, row.uid, {digest for _, digest in gone})
+    kept = (
+        one
+        for batch in in_batches(sorted({digest for _, digest in gone}))
+        for one in removed.lock(connection, row.uid, batch)
+    )
     with_it = {one.digest for one in kept if one.removed_at >= subject.removed_at}
     return {name: digest for name, digest in gone if digest in with_it}

@@ -3,13 +3,17 @@
 import asyncio
 import concurrent.futures
 import json
+import time
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from auth.actor import Actor
-from registry.index import Connection, Index, repositories, tags
+from registry.index import Connection, Index, removed, repositories, tags
+from registry.index.removed import RemovedManifest
+from registry.index.tables import tag_history
 from registry.oci.digest import Digest
 from registry.oci.errors import TagImmutable
 from registry.oci.media_types import OCI_INDEX
@@ -71,3 +75,40 @@ async def test_of_a_push_and_a_restored_tag_neither_takes_the_place_of_the_other
             await asyncio.wrap_future(pushes[0])
     assert back.tags == ((LATEST,) if immutable else ())
     assert (await manifests.find(NAME, LATEST)).digest == Digest.of(old if immutable else new)
+
+
+async def test_thousands_of_tags_that_attached_something_are_no_hindrance(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL takes 65,535 parameters in a statement; who pushes chooses how many tags there were."""
+    audit = Audit(index, keep_seconds=3600)
+    manifests = Manifests(index, audit, sparse=False, deletion=True, tag_deletion=True)
+    digest = Digest.of(document("signed"))
+    await manifests.put(NAME, LATEST, document("signed"), OCI_INDEX, CI)
+    await manifests.delete(NAME, digest, CI)
+
+    def attached_and_gone(connection: Connection) -> None:
+        row = repositories.details(connection, NAME)
+        assert row is not None
+        tag = digest.replace(":", "-")
+        entries = [
+            {"repository_id": row.id, "name": f"{tag}.{number}", "digest": to, "at": at}
+            for number in range(2500)
+            for at, to in ((1.0, f"sha256:{number}"), (time.time(), None))
+        ]
+        connection.execute(insert(tag_history), entries)
+
+    await index.write(attached_and_gone)
+    asked: list[int] = []
+    lock = removed.lock
+
+    def counted(connection: Connection, uid: str, digests: Collection[str]) -> Sequence[RemovedManifest]:
+        asked.append(len(digests))
+        return lock(connection, uid, digests)
+
+    monkeypatch.setattr(removed, "lock", counted)
+    back = await Undo(index, audit).restore_manifest(NAME, digest, CI, with_tags=False)
+
+    assert back.manifests == (digest,)
+    assert sum(asked) >= 2500
+    assert max(asked) <= 1000
