@@ -74,9 +74,10 @@ def lock_of_repository(connection: Connection, repository: str) -> None:
     """Have whoever changes what lies below one of a repository's quotas wait for the end of this transaction.
 
     Who is going to change what a repository holds calls this first, before anything else is locked: then two
-    never wait for each other.
+    never wait for each other. On SQLite they wait anyway.
     """
-    LOCK_OF_REPOSITORY.all(connection, {"repository": repository})
+    if connection.dialect.name == "postgresql":
+        LOCK_OF_REPOSITORY.all(connection, {"repository": repository})
 
 
 def lock_of_repositories(connection: Connection, repositories: Iterable[str]) -> None:
