@@ -4,6 +4,7 @@ The index has what a journal holds, so a wrong one is written anew. A wrong back
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -12,12 +13,15 @@ from registry.gc.compaction import write_all_again
 from registry.gc.copies import KINDS, fetch, scratch
 from registry.gc.jobs import Job
 from registry.gc.pace import Pace
+from registry.gc.scrub_blobs import UNAVAILABLE
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Index, index_copies, journal
 from registry.index.index_copies import CopyRow
 from registry.oci.errors import Unavailable
 from registry.services.quarantine import others_can_be_read
-from storage_drivers import Defective, NotFound, StorageDriver
+from storage_drivers import Defective, NotFound, StorageDriver, StorageError
+
+log = logging.getLogger(__name__)
 
 
 class CopyScrub:
@@ -35,18 +39,29 @@ class CopyScrub:
         tell: Callable[[Finding], object],
         watch: Callable[[Progress], object],
     ) -> Progress:
-        """The whole stage: there are few of them. Raises a StorageError, Unavailable and LostJob."""
+        """The whole stage: there are few of them. One that can't be read now holds up nothing, unless no blob
+        can be read either. Raises a StorageError, OSError, Unavailable and LostJob."""
         seen = progress.copy()
         for row in await self._known():
             seen.copies += 1
             watch(seen)
-            reason = await self._fault(row)
+            kind = row.kind
+            try:
+                reason = await self._fault(row)
+            except (StorageError, OSError) as error:  # the latter: there is no room for it in our own folder
+                if await others_can_be_read(self._index, self._driver, 0) is False:
+                    raise
+                kind, reason = UNAVAILABLE, str(error)
+                log.warning("the %s %s can't be read now: %s", row.kind, row.location, reason)
             if reason is None or row not in await self._known():  # merged since
                 continue
-            if row.kind == journal.KIND:
+            if kind == journal.KIND:
                 await write_all_again(job, row.location, reason)
-            seen.wrong_copies += 1
-            finding = Finding(row.kind, location=row.location, size=row.size)
+            if kind == UNAVAILABLE:
+                seen.unavailable += 1
+            else:
+                seen.wrong_copies += 1
+            finding = Finding(kind, location=row.location, size=row.size)
             seen.note(finding)
             tell(finding)
         seen.next_stage()

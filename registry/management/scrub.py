@@ -40,7 +40,7 @@ class ScrubReport(Answer):
     quarantined: int = Field(description="blobs that were put into quarantine")
     wrong: int = Field(description="blobs that were in quarantine at the end")
     released: int = Field(description="blobs whose bytes were found right again")
-    unavailable: int = Field(description="blobs whose objects could not be read then")
+    unavailable: int = Field(description="blobs, backups and journals that could not be read then")
     copies: int = Field(0, description="backups and objects of the journal that were read")
     wrong_copies: int = Field(
         0, description="those that were wrong or gone: a journal is written again, a backup is not"
