@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from registry.gc.archive import BadArchive, verify
-from registry.gc.compaction import write_all_again
+from registry.gc.compaction import check_storage, write_all_again
 from registry.gc.copies import KINDS, fetch, scratch
 from registry.gc.jobs import Job
 from registry.gc.pace import Pace
@@ -17,7 +17,6 @@ from registry.gc.scrub_blobs import UNAVAILABLE
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Index, index_copies, journal
 from registry.index.index_copies import CopyRow
-from registry.oci.errors import Unavailable
 from registry.services.quarantine import others_can_be_read
 from storage_drivers import Defective, NotFound, StorageDriver, StorageError
 
@@ -83,10 +82,6 @@ class CopyScrub:
             except BadArchive as error:
                 return error.message
             except (NotFound, Defective) as error:
-                if await others_can_be_read(self._index, self._driver, 0) is False:
-                    raise Unavailable(
-                        f"the {row.kind} {row.location} can't be read, nor any blob: is this the storage "
-                        "that the index was written for, and is it mounted?"
-                    ) from error
+                await check_storage(self._index, self._driver, row)
                 return str(error)
         return None
