@@ -5,7 +5,6 @@ import logging
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import IO
@@ -15,7 +14,8 @@ from registry.gc.jobs import Job
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Connection, Index, identity, scrub
 from registry.services.adoption.parallel import in_parallel
-from storage_drivers import Defective, NotFound, Object, StorageDriver
+from registry.services.quarantine import others_can_be_read
+from storage_drivers import Defective, NotFound, Object, StorageDriver, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +106,16 @@ class ObjectScrub:
         theirs: list[str] = []
 
         async def look(found: Object) -> None:
-            with suppress(NotFound, Defective):
+            try:
                 beginning = await recognised(self._driver, found.location, found.size)
-                if beginning is not None and beginning.get("index") not in (None, own):
-                    theirs.append(found.location)
+            except (NotFound, Defective):
+                return
+            except StorageError:  # such as one that is archived: all of a journal never are
+                if await others_can_be_read(self._index, self._driver, 0) is False:
+                    raise
+                return
+            if beginning is not None and beginning.get("index") not in (None, own):
+                theirs.append(found.location)
 
         await in_parallel(look, strangers, READ_AT_ONCE)
         if not theirs:

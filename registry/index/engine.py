@@ -37,6 +37,7 @@ STATEMENT_SECONDS = 30
 RETRIED_STATES = {
     "40001",  # serialization failure
     "40P01",  # deadlock
+    "55P03",  # a lock that was not to be waited for so long, lest others wait behind
     "23503",  # what this row references went away in between, or came: looked at again, it has an answer
     "23505",  # somebody else entered the same in between
 }

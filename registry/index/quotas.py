@@ -14,6 +14,9 @@ from registry.index.manifests import in_batches
 from registry.index.statements import Statement
 from registry.index.tables import quotas
 
+LOCK_MILLISECONDS = 1000
+"""How long to wait at a time, when a quota is set, for changes under way: pushes queue up behind."""
+
 
 class Limit(NamedTuple):
     """Below a prefix there may be so many `bytes`, and `used` are there: of manifests, and of blobs, each
@@ -93,7 +96,9 @@ def set(connection: Connection, prefix: str, bytes: int, created_at: float, crea
     values = {"prefix": prefix, "bytes": bytes, "created_at": created_at, "created_by": created_by}
     if connection.dialect.name == "postgresql":
         # The trigger does, too, but with the lock of an INSERT already: two would wait for each other.
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MILLISECONDS}")
         connection.exec_driver_sql("LOCK TABLE quotas IN EXCLUSIVE MODE")
+        connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
     REMOVE.run(connection, {"prefix": prefix})
     SET.run(connection, values)
     access.bump(connection)

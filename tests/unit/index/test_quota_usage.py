@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from functools import partial
@@ -237,6 +238,30 @@ def test_a_quota_that_is_set_waits_for_pushes_that_do_not_know_it(postgres_url: 
         pushing.commit()
         setting.execute(quota)
         assert setting.execute("SELECT used FROM quotas").fetchone() == (10,)
+
+
+@pytest.mark.parametrize("index_url", ["postgresql"], indirect=True)
+async def test_nobody_waits_for_long_behind_a_quota_that_is_set(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long change, such as the removal of a large repository, holds up who sets one, and him alone."""
+    monkeypatch.setattr(quotas, "LOCK_MILLISECONDS", 50)
+    begun, ended = threading.Event(), threading.Event()
+
+    def change(connection: Connection) -> None:
+        quotas.lock_of_repository(connection, "team/app")
+        begun.set()
+        assert ended.wait(30)
+
+    changing = asyncio.create_task(index.write(change))
+    await asyncio.to_thread(begun.wait, 30)
+    set_quota = partial(quotas.set, prefix="team", bytes=5, created_at=1.0, created_by="user:admin")
+    with pytest.raises(Unavailable):
+        await index.write(set_quota)
+    await index.write(partial(quotas.lock_of_repository, repository="other"))
+    ended.set()
+    await changing
+    assert await index.write(set_quota) == 0
 
 
 @pytest.mark.timeout(180)

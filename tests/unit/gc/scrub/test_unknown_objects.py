@@ -2,6 +2,7 @@
 looks like the wrong one."""
 
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from registry.index.migrations import upgrade
 from registry.index.tables import discarded
 from registry.index.upkeep_tables import index_copies as index_copies_table
 from registry.oci.errors import Conflict, Unavailable
+from storage_drivers import Unavailable as StorageUnavailable
 from tests.unit.gc.scrub.store import DAY, WEEK, Store
 from tests.unit.index import rows
 
@@ -113,6 +115,23 @@ async def test_two_registries_on_one_storage_are_told_apart(store: Store, tmp_pa
         assert (await store.run(discard_unknown=True))["discarded"] == 1, "who says so means it"
     finally:
         other.index.close()
+
+
+async def test_an_unknown_object_that_can_t_be_read_now_ends_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.fill(12)
+    archived = await store.object(b"by a rule of the bucket")
+    store.make_old(archived, WEEK + 60)
+    read = store.driver.read
+
+    def refuse(location: str, *span: int) -> AsyncIterator[bytes]:
+        if location == archived:
+            raise StorageUnavailable("it is archived")
+        return read(location, *span)
+
+    monkeypatch.setattr(store.driver, "read", refuse)
+    assert (await store.run())["discarded"] == 1
 
 
 async def test_what_a_dead_process_left_of_the_journal_is_no_other_registry_s(store: Store) -> None:
