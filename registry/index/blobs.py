@@ -63,8 +63,8 @@ IS_THERE = Statement(
     select(blobs.c.id).where(blobs.c.digest == bindparam("digest"), blobs.c.quarantined_at.is_(None))
 )
 
-# A new link is looked at once its blob's lease is over: by then a manifest needs it, or nobody does. One that
-# is there keeps its mark.
+# A new link is marked from the start: the next collection clears the mark if a manifest needs it by then, and
+# else looks again once the blob's lease is over. One that is there keeps its mark.
 LINK = Statement(lambda insert: insert(repository_blobs).on_conflict_do_nothing())
 
 # The update makes a row that is there already ours for the rest of the transaction, and leases it.

@@ -96,7 +96,7 @@ def held_by_manifests(link: Any) -> ColumnElement[bool]:
 
 
 def held_by_removed(link: Any) -> ColumnElement[bool]:
-    """Whether a manifest needs a link that was deleted from its repository and can be restored."""
+    """Whether a deleted manifest of its repository, one that can be restored, needs a link."""
     return exists().where(
         repositories.c.id == link.c.repository_id,
         removed_manifest_blobs.c.repository_uid == repositories.c.uid,
@@ -208,7 +208,8 @@ def settle_links(connection: Connection, due: float, now: float, limit: int) -> 
 
 def settle_blobs(connection: Connection, due: float, now: float, limit: int) -> Settled:
     """Look at up to `limit` blobs that were to be examined by `due`: take those that no repository may read
-    and no deleted manifest needs, and discard their bytes. Nothing examined: as for links."""
+    and no deleted manifest needs, and discard their bytes. Nothing examined: there are no more, but for locked
+    ones."""
     found = {id for (id,) in BLOBS_DUE.all(connection, {"due": due, "limit": limit})}
     if not found:
         return Settled()

@@ -181,8 +181,11 @@ def in_batches(values: Sequence[Value], size: int = 1000) -> Iterable[Sequence[V
 
 
 def record(connection: Connection, values: Mapping[str, object]) -> int:
-    """Enter a manifest, given the columns' values, unless it is there already; its id. What it cites is to be
-    entered, too: see `record_edges` and `registry.index.missing`."""
+    """Enter a manifest, given the columns' values, or write them over those of the one that is there; its id.
+
+    When and by whom that one was pushed stays if it was later. What it cites is to be entered, too: see
+    `record_edges` and `registry.index.missing`.
+    """
     return int(RECORD.scalar(connection, values))
 
 

@@ -167,7 +167,7 @@ def remove(connection: Connection, id: int, by: str | None, now: float, *, keep:
     journal_notes.removed_repository(connection, id, by, now)
     held = select(repository_blobs.c.blob_id).where(repository_blobs.c.repository_id == id)
     connection.execute(update(blobs).where(blobs.c.id.in_(held)).values(examine_at=now))
-    # Each of these is needed by the one behind it.
+    # In this order: a tag refers to its manifest, and what a manifest needs to a link.
     for table in (tags, tag_history, manifests, repository_blobs):
         connection.execute(delete(table).where(table.c.repository_id == id))
     upload_rows.abandon(connection, name)
