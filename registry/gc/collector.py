@@ -1,9 +1,9 @@
 """The collector: frees what nothing needs, beside pushes and pulls.
 
 In this order, and in batches of a transaction each: it completes what the version before left open, ends the
-time in which deletions can be undone, takes links that no manifest needs, then blobs without links, and at
-last deletes the bytes of what was discarded a while ago. Each step finds its work in the index, so that after
-a crash anywhere the next collection just goes on.
+time in which deletions can be undone, ends upload sessions that nobody continues, takes links that no
+manifest needs, then blobs without links, and at last deletes the bytes of what was discarded a while ago.
+Each step finds its work in the index, so that after a crash anywhere the next collection just goes on.
 """
 
 import asyncio

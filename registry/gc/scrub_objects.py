@@ -1,4 +1,4 @@
-"""The scrub's second stage: objects that no row knows are listed and, when they are old, discarded."""
+"""The scrub's third stage: objects that no row knows are listed and, when they are old, discarded."""
 
 import json
 import logging
