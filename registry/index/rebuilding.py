@@ -15,7 +15,7 @@ from registry.index.statements import Statement
 from registry.index.tables import blobs, repository_blobs, tag_history, tags
 from registry.index.tables import manifests as manifest_rows
 from registry.index.tables import repositories as repository_rows
-from registry.index.upkeep_tables import removals_to_journal
+from registry.index.upkeep_tables import removals_to_journal, removed_repositories
 
 
 class LastPointed(NamedTuple):
@@ -53,6 +53,9 @@ BY_UID = Statement(
         repository_rows.c.uid == bindparam("uid")
     )
 )
+
+# What was deleted with it, tags and manifests, follows in the journal.
+RESTORED = delete(removed_repositories).where(removed_repositories.c.uid == bindparam("uid"))
 
 SETTINGS = ("public", "description", "immutable_tags", "updated_at")
 
@@ -135,8 +138,8 @@ def blob_ids(connection: Connection, digests: Iterable[str]) -> dict[str, int]:
 
 
 def enter_repository(connection: Connection, line: Mapping[str, Any]) -> int:
-    """Have a repository with these settings, unless its own were changed later; its id. One that somebody
-    made under the same name since is taken for it."""
+    """Have a repository with these settings, unless its own were changed later; its id. If it was deleted, it
+    was restored then. One that somebody made under the same name since is taken for it."""
     values = {"name": line["name"], "uid": line["repository"], "created_at": line["created_at"]}
     settings = {name: line[name] for name in SETTINGS}
     row = BY_UID.first(connection, {"uid": line["repository"]})
@@ -149,6 +152,7 @@ def enter_repository(connection: Connection, line: Mapping[str, Any]) -> int:
     taken = repositories.find(connection, line["name"])
     if taken is not None:
         return taken
+    connection.execute(RESTORED, {"uid": line["repository"]})
     made = insert(repository_rows).values(**values, **settings, journaled=True)
     return int(connection.execute(made.returning(repository_rows.c.id)).scalar_one())
 

@@ -121,6 +121,23 @@ async def bring_back(index: Index, digest: str) -> None:
     await index.write(change)
 
 
+async def remove_repository(index: Index) -> None:
+    def change(connection: Connection) -> None:
+        id = repositories.find(connection, APP)
+        assert id is not None
+        repositories.remove(connection, id, "user:ci", time.time(), keep=True)
+
+    await index.write(change)
+
+
+async def restore_repository(index: Index) -> None:
+    def change(connection: Connection) -> None:
+        (row,) = restored.lock_called(connection, APP)
+        restored.bring_back_repository(connection, row, APP, "user:ci", time.time())
+
+    await index.write(change)
+
+
 async def fail(*_arguments: object) -> None:
     raise RuntimeError
 

@@ -16,6 +16,7 @@ from registry.index import (
     Index,
     blobs,
     repositories,
+    restored,
 )
 from registry.oci.digest import Digest
 from registry.services.adoption.layout import blob_location
@@ -31,6 +32,8 @@ from tests.unit.gc.rebuilding import (
     put,
     put_index,
     rebuild,
+    remove_repository,
+    restore_repository,
     write_journal,
 )
 from tests.unit.gc.store import APP, LONG_AGO, Store
@@ -63,6 +66,49 @@ async def test_all_comes_back(store: Store, new: Index) -> None:
     await bring_back(new, doomed)
     assert [row[1] for row in (await new.read(content))["manifests"]].count(doomed) == 1
     assert first in {row[1] for row in before["manifests"]}
+
+
+async def test_a_repository_that_was_deleted_and_restored_more_than_once(store: Store, new: Index) -> None:
+    """What the journal told of it in between is over, and leaves nothing behind."""
+    first = await push(store, "first")
+    for _ in range(2):
+        await write_journal(store)
+        await remove_repository(store.index)
+        await write_journal(store)
+        await restore_repository(store.index)
+    await push(store, "second", tag="another")
+    await write_journal(store)
+    before = await store.index.read(content)
+
+    report = await rebuild(new, store.driver)
+
+    assert report["all_right"], report
+    assert await new.read(content) == before
+    assert [row[1] for row in before["manifests"]].count(first) == 1
+    assert not await new.read(partial(restored.lock_called, name=APP)), "it is not deleted"
+    await remove_repository(new)
+    await restore_repository(new)
+    assert {name: len(rows) for name, rows in (await new.read(content)).items()} == {
+        name: len(rows) + (2 if name == "history" else 0) for name, rows in before.items()
+    }
+
+
+async def test_a_repository_that_was_restored_after_the_backup(store: Store, new: Index) -> None:
+    await push(store, "first")
+    await write_journal(store)
+    await remove_repository(store.index)
+    file = io.BytesIO()
+    await take(store.index, file, "1")
+    await restore_repository(store.index)
+    await write_journal(store)
+    before = await store.index.read(content)
+
+    await restore(new, file, lambda _count: None, lambda _connection, _taken: None)
+    report = await rebuild(new, store.driver)
+
+    assert report["all_right"], report
+    assert await new.read(content) == before
+    assert not await new.read(partial(restored.lock_called, name=APP))
 
 
 async def test_a_backup_is_brought_up_to_date(store: Store, new: Index) -> None:
