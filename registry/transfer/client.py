@@ -22,6 +22,9 @@ from registry.transfer.patience import AGAIN, Patience, retry_after
 LARGEST_ANSWER = 32 * 1024 * 1024
 """Bytes of an answer that is read whole: manifests and lists."""
 
+NO_TLS = "WRONG_VERSION_NUMBER"
+"""OpenSSL's reason when what comes is no TLS record, such as an answer of plain HTTP."""
+
 MOST_REDIRECTS = 5
 CONNECT_SECONDS = 30
 SILENCE_SECONDS = 600
@@ -173,6 +176,11 @@ class Client:
                 f"the certificate of {url.authority} is not trusted: {error.certificate_error}"
             ) from error
         except aiohttp.ClientSSLError as error:
+            if getattr(error.os_error, "reason", "") == NO_TLS:
+                raise TransferError(
+                    f"{url.authority} answers without TLS; if it speaks plain HTTP, say so: "
+                    f"--plain-http {url.authority}, or http:// in --server"
+                ) from error
             raise TransferError(f"{url.authority} does not speak TLS as it should: {error}") from error
         except (aiohttp.ClientError, OSError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__

@@ -33,10 +33,6 @@ class Content(NamedTuple):
 class Source(Protocol):
     """Where images come from. `repository` means nothing to layouts and archives."""
 
-    async def digest(self, repository: str, reference: str) -> Digest | None:
-        """What a tag points to; None if there is no such tag. A digest is answered as it is."""
-        ...
-
     async def manifest(self, repository: str, reference: str, media_type: str | None = None) -> Content:
         """By tag or digest. `media_type` is what a descriptor says of it. Raises TransferError."""
         ...
@@ -62,7 +58,7 @@ class Target(Protocol):
         ...
 
     async def has_manifest(self, repository: str, digest: Digest) -> bool:
-        """Whether the manifest is here, with all blobs that it needs."""
+        """Whether the manifest is here. Its blobs may be missing."""
         ...
 
     async def has_blob(self, repository: str, blob: Descriptor) -> bool:

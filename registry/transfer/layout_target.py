@@ -43,7 +43,7 @@ class LayoutTarget:
             raise TransferError(f"{folder} can't be written: {error.strerror}") from error
 
     async def digest(self, repository: str, tag: str) -> Digest | None:
-        """See Target.digest. What an index lists is not enough to say that all below is here."""
+        """See Target.digest; no manifest is said to be here, so all tags are put."""
         return None
 
     async def has_manifest(self, repository: str, digest: Digest) -> bool:

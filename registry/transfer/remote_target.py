@@ -26,7 +26,7 @@ class RemoteTarget:
         return await digest_of(self.client, repository, tag)
 
     async def has_manifest(self, repository: str, digest: Digest) -> bool:
-        """See Target.has_manifest: a registry takes a manifest after its blobs only."""
+        """See Target.has_manifest."""
         url = self.client.url(f"/v2/{repository}/manifests/{digest}")
         answer = await self.client.request("HEAD", url, repository, MANIFESTS)
         if answer.status not in (200, 404):

@@ -82,8 +82,6 @@ class Transfer:
                 self._report.problems.append(Problem(str(item), str(error)))
 
     async def _one(self, item: Item) -> None:
-        if await self._is_there(item):
-            return
         root = await self._chosen(item)
         found = _Found(roots={root.digest})
         await self._walk(item, root, found, 0)
@@ -93,6 +91,8 @@ class Transfer:
                 *(item.tags if content.digest == root.digest else ()),
                 *found.tags.get(content.digest, ()),
             ]
+            if content.digest in found.present:
+                tags = await self._missing(item.repository, tags, content.digest)
             if content.digest in found.present and not tags:
                 self._report.manifests_present += 1
                 continue
@@ -101,19 +101,10 @@ class Transfer:
             self._report.manifests_sent += 1
         self._report.images.append(Copied(str(item), item.repository, item.tags, root.digest))
 
-    async def _is_there(self, item: Item) -> bool:
-        """Whether every tag is where it should be already, and so all below it."""
-        if self._options.referrers or self._options.platform is not None or not item.tags:
-            return False
-        wanted = await self._source.digest(item.source_repository, item.reference)
-        if wanted is None:
-            return False
-        for tag in item.tags:
-            if await self._target.digest(item.repository, tag) != wanted:
-                return False
-        self._report.manifests_present += 1
-        self._report.images.append(Copied(str(item), item.repository, item.tags, wanted))
-        return True
+    async def _missing(self, repository: str, tags: Sequence[str], digest: Digest) -> list[str]:
+        """Those of the tags that point elsewhere, or are not there. The others are not put again: that would
+        be another push to the target."""
+        return [tag for tag in tags if await self._target.digest(repository, tag) != digest]
 
     async def _chosen(self, item: Item) -> Content:
         """The manifest to move, of an index that for the platform."""
@@ -128,8 +119,9 @@ class Transfer:
         raise TransferError(f"{item} has indexes within indexes, more than {DEEPEST} deep")
 
     async def _walk(self, item: Item, content: Content, found: _Found, depth: int) -> None:
-        """Enter a manifest behind all that it names, then its referrers behind it. Of an index that is at the
-        target the children are looked at still: registries may take indexes without them."""
+        """Enter a manifest behind all that it names, then its referrers behind it. Where a manifest is at the
+        target, what it names is looked for still: registries may take indexes without their children, and
+        lose blobs."""
         if content.digest in found.manifests:
             return
         if depth > DEEPEST:
@@ -137,8 +129,7 @@ class Transfer:
         manifest = content.manifest
         if await self._target.has_manifest(item.repository, content.digest):
             found.present.add(content.digest)
-        else:
-            found.blobs |= {blob.digest: blob for blob in manifest.required_blobs}
+        found.blobs |= {blob.digest: blob for blob in manifest.required_blobs}
         for child in manifest.children:
             if child.media_type in MANIFEST_TYPES:
                 await self._walk(item, await self._child(item, content, child), found, depth + 1)
@@ -181,7 +172,8 @@ class Transfer:
 
     async def _blob(self, item: Item, blob: Descriptor) -> None:
         async with self._places:
-            if await self._target.has_blob(item.repository, blob):
+            seen = self._here.get(blob.digest) == item.repository
+            if seen or await self._target.has_blob(item.repository, blob):
                 self._report.present(blob)
             elif await self._mounted(item, blob):
                 self._report.present(blob, mounted=True)

@@ -324,6 +324,17 @@ async def test_a_damaged_source_is_never_committed(data: bytes, told: Start, tmp
     assert "PUT" not in [method for method, _ in uploading.sent]
 
 
+async def test_plain_http_that_was_taken_for_tls(told: Start) -> None:
+    async def never(_request: web.Request) -> web.StreamResponse:
+        raise AssertionError("it was asked")
+
+    _, server = await told(never)
+    host = server.removeprefix("http://")
+    async with Client(f"https://{host}", patience=HURRY) as client:
+        with pytest.raises(TransferError, match=f"answers without TLS; .*: --plain-http {host}, or http://"):
+            await client.request("GET", client.url("/v2/"), "")
+
+
 async def test_a_registry_that_refuses(told: Start, tmp_path: Path) -> None:
     async def refuses(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"errors": [{"code": "DENIED", "message": "the quota is full"}]}, status=403)

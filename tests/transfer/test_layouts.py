@@ -9,6 +9,7 @@ import pytest
 from tests.engines.images import OCI_INDEX, OCI_MANIFEST, Blob, Image, make_image, make_index
 from tests.engines.layouts import read_layout, read_layout_archive, write_layout, write_layout_archive
 from tests.engines.remote import Remote
+from tests.support.server import RunningRegistry
 from tests.transfer.conftest import Move
 from tests.unit.cli.conftest import CommandLine
 
@@ -134,13 +135,38 @@ def test_a_second_run_moves_nothing(move: Move, repository: str, tmp_path: Path)
     layout = write_layout(tmp_path / "in", multi=make_index(), one=make_image())
     assert move("import", layout, repository)["blobs_sent"] == 9
     again = move("import", layout, repository)
-    assert (again["blobs_sent"], again["manifests_sent"], again["manifests_present"]) == (0, 0, 2)
+    assert (again["blobs_sent"], again["manifests_sent"]) == (0, 0)
+    assert (again["blobs_present"], again["manifests_present"]) == (9, 4)
     assert len(again["images"]) == 2
 
     out = tmp_path / "out"
     assert move("export", repository, out, "--tags", "*")["blobs_sent"] == 9
     back = move("export", repository, out, "--tags", "*")
     assert (back["blobs_sent"], back["blobs_present"]) == (0, 9)
+
+
+@pytest.mark.parametrize("flags", [(), ("--referrers",)], ids=["by tag", "with referrers"])
+def test_a_blob_that_the_registry_lost_is_sent_again(
+    move: Move,
+    remote: Remote,
+    server: RunningRegistry,
+    flags: tuple[str, ...],
+    repository: str,
+    tmp_path: Path,
+) -> None:
+    """Manifests and tags are there still: that their blobs are is not taken for granted."""
+    index = make_index()
+    layout = write_layout(tmp_path / "in", multi=index)
+    move("import", layout, repository, *flags)
+    lost = index.images[1].layers[0]
+    (stored,) = server.data.rglob(f"{lost.digest.partition(':')[2]}.*")
+    stored.unlink()
+    assert remote.request("GET", f"/v2/{repository}/blobs/{lost.digest}").status == 404
+
+    healed = move("import", layout, repository, *flags)
+    assert (healed["blobs_sent"], healed["bytes_sent"]) == (1, len(lost.data))
+    assert healed["manifests_sent"] == 0
+    assert remote.content(repository, "multi") == index
 
 
 def test_names_and_tags(
