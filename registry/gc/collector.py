@@ -172,9 +172,9 @@ class Collector:
 
     async def _expire(self, run: Run, before: float) -> bool:
         expire = partial(removed.expire, before=before, limit=BATCH)
-        expired = await run.write(expire, lambda tally, count: tally.plus(expired=count))
+        expired = await run.write(expire, lambda tally, found: tally.plus(expired=found.ended))
         failpoint(EXPIRED)
-        return expired > 0
+        return expired.rows > 0
 
     async def _end_uploads(self, run: Run) -> bool:
         run.tally = run.tally.plus(uploads=await self._expire_uploads())

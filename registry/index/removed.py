@@ -276,9 +276,16 @@ def damaged(connection: Connection, ids: Collection[int]) -> dict[str, set[str]]
     return found
 
 
-def expire(connection: Connection, before: float, limit: int) -> int:
+class Expired(NamedTuple):
+    """How many rows were found, and how many manifests and repositories were ended with them."""
+
+    rows: int
+    ended: int
+
+
+def expire(connection: Connection, before: float, limit: int) -> Expired:
     """End what was deleted before a time: a piece of a repository, or at most `limit` manifests. Their blobs,
-    and the links to these, are to be examined. Returns how many were found; 0: nothing is left.
+    and the links to these, are to be examined. No rows: nothing is left.
 
     A repository goes before its manifests, and can't be restored from the first piece on: it comes back whole
     or not at all.
@@ -302,10 +309,10 @@ def expire(connection: Connection, before: float, limit: int) -> int:
     if ids:
         _examine(connection, ids, before)
         connection.execute(delete(removed_manifests).where(removed_manifests.c.id.in_(ids)))
-    return len(ids)
+    return Expired(len(ids), len(ids))
 
 
-def _end_repository(connection: Connection, uid: str, limit: int) -> int:
+def _end_repository(connection: Connection, uid: str, limit: int) -> Expired:
     """Delete at most `limit` rows of a repository's history and tags, and at last its own."""
     here = removed_repositories.c.uid == uid
     connection.execute(update(removed_repositories).where(here).values(ending=True))
@@ -315,8 +322,9 @@ def _end_repository(connection: Connection, uid: str, limit: int) -> int:
             delete(table).where(table.c.repository_uid == uid, table.c[key].in_(some))
         ).rowcount
         if ended:
-            return ended
-    return connection.execute(delete(removed_repositories).where(here)).rowcount
+            return Expired(ended, 0)
+    ended = connection.execute(delete(removed_repositories).where(here)).rowcount
+    return Expired(ended, ended)
 
 
 def _examine(connection: Connection, ids: Sequence[int], at: float) -> None:

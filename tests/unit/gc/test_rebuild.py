@@ -89,7 +89,7 @@ async def test_a_repository_that_was_deleted_and_restored_more_than_once(store: 
     await remove_repository(new)
     await restore_repository(new)
     assert {name: len(rows) for name, rows in (await new.read(content)).items()} == {
-        name: len(rows) + (2 if name == "history" else 0) for name, rows in before.items()
+        name: len(rows) + (4 if name == "history" else 0) for name, rows in before.items()
     }
 
 

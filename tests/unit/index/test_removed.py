@@ -121,8 +121,10 @@ async def test_what_expires_marks_what_it_held(index: Index) -> None:
         repositories.remove(connection, id_of(connection, "acme/new"), WHO, 2.0)
         unmark(connection)
 
-        assert removed.expire(connection, 2.0, 10) == 0, "before, and not at"
-        assert list(iter(lambda: removed.expire(connection, 2.5, 2), 0))[-2:] == [2, 2], "manifests at last"
+        assert removed.expire(connection, 2.0, 10) == (0, 0), "before, and not at"
+        pieces = list(iter(lambda: removed.expire(connection, 2.5, 2), (0, 0)))
+        assert pieces[-2:] == [(2, 2), (2, 2)], "manifests at last"
+        assert [piece.ended for piece in pieces[:-2] if piece.ended] == [1, 1], "repositories, and no history"
 
         links, marked = marks(connection)
         assert links == {ids[CONFIG], ids[LAYER]}, "of the repository that is there"
@@ -130,8 +132,8 @@ async def test_what_expires_marks_what_it_held(index: Index) -> None:
         assert restored.page(connection, None, 10, None) == []
         left = removed.lock(connection, uid_of(connection), ["sha256:one", "sha256:two"])
         assert [row.digest for row in left] == ["sha256:two"]
-        assert removed.expire(connection, 9.0, 10) == 1
-        assert removed.expire(connection, 9.0, 10) == 0
+        assert removed.expire(connection, 9.0, 10) == (1, 1)
+        assert removed.expire(connection, 9.0, 10) == (0, 0)
         assert not {name for name in state(connection) if name.startswith("removed")}
 
     await index.write(change)

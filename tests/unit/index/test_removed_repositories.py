@@ -104,9 +104,10 @@ async def test_a_repository_ends_in_pieces_and_cannot_be_restored_from_the_first
 
         assert restored.page(connection, None, 10, None) == []
         assert restored.lock_called(connection, NAME) == []
-        while left := removed.expire(connection, 9.0, 1):
+        while (left := removed.expire(connection, 9.0, 1)).rows:
             pieces.append(left)
-        assert max(pieces) == removed.SMALL_ROWS
+        assert max(piece.rows for piece in pieces) == removed.SMALL_ROWS
+        assert {piece.ended for piece in pieces} == {0, 1}, "it and its manifests, and no row of its history"
         assert not {name for name in state(connection) if name.startswith("removed")}
 
     await index.write(change)
@@ -134,7 +135,7 @@ async def test_who_restores_and_who_ends_it_do_not_meet(index: Index) -> None:
         return change
 
     def end(connection: Connection) -> int:
-        return removed.expire(connection, 9.0, 3)
+        return removed.expire(connection, 9.0, 3).ended
 
     outcomes = await asyncio.gather(
         *(index.write(step) for number in range(20) for step in (restore(number), end))

@@ -93,7 +93,7 @@ async def has(desk: Desk, *digests: str) -> list[bool]:
 
 
 async def end_window(desk: Desk) -> None:
-    while await desk.index.write(partial(removed.expire, before=time.time() + 1, limit=100)):
+    while (await desk.index.write(partial(removed.expire, before=time.time() + 1, limit=100))).rows:
         pass
 
 
