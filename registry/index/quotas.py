@@ -73,14 +73,14 @@ def of_repository(connection: Connection, repository: str) -> list[Limit]:
     return [Limit(*row) for row in OF_REPOSITORY.all(connection, {"repository": repository})]
 
 
-def lock_of_repository(connection: Connection, repository: str) -> None:
+def lock_of_repository(connection: Connection, repository: str) -> bool:
     """Have whoever changes what lies below one of a repository's quotas wait for the end of this transaction.
+    False: there are none.
 
     Who is going to change what a repository holds calls this first, before anything else is locked: then two
-    never wait for each other. On SQLite they wait anyway.
+    never wait for each other.
     """
-    if connection.dialect.name == "postgresql":
-        LOCK_OF_REPOSITORY.all(connection, {"repository": repository})
+    return bool(LOCK_OF_REPOSITORY.all(connection, {"repository": repository}))
 
 
 def lock_of_repositories(connection: Connection, repositories: Iterable[str]) -> None:

@@ -15,6 +15,7 @@ from registry.oci.errors import BlobUnknown, Damaged, DeletionDisabled, StorageF
 from registry.oci.name import RepositoryName
 from registry.services.audit import Audit, AuditRow
 from registry.services.caches import ByteCache, FactCache
+from registry.services.policies import check_quota
 from registry.services.quarantine import Quarantine
 from registry.services.storage_errors import translated_errors
 from storage_drivers import LocalFile, NotFound, SignedUrl, StorageDriver
@@ -146,11 +147,11 @@ class Blobs:
         may_see: Callable[[str, bool], bool],
     ) -> bool:
         """Let `repository` read what `source` may read or, for None, any repository of which `may_see` (name,
-        public) says that the caller may know it. False: no such blob."""
+        public) says that the caller may know it. False: no such blob. Raises QuotaExceeded."""
         now = time.time()
 
         def change(connection: Connection) -> bool:
-            quotas.lock_of_repository(connection, repository)
+            limited = quotas.lock_of_repository(connection, repository)
             if source is None:
                 holders = blobs.holders(connection, digest)
                 holder = next((name for name, public in holders if may_see(name, public)), None)
@@ -160,6 +161,8 @@ class Blobs:
             if row is None or not blobs.extend_lease(connection, digest, now + self._lease_seconds):
                 return False
             blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
+            if limited:
+                check_quota(connection, repository)
             return True
 
         return await self._index.write(change)

@@ -143,7 +143,7 @@ class Manifests:
         failpoint(CHECKED)
 
         def change(connection: Connection) -> tuple[tuple[Digest, ...], AuditRow]:
-            quotas.lock_of_repository(connection, repository)
+            limited = quotas.lock_of_repository(connection, repository)
             check_may_move(connection, repository, pointing, digest)
             if expected is not None:
                 check_precondition(connection, repository, reference, expected)
@@ -152,7 +152,8 @@ class Manifests:
             manifest_id, missing = enter(connection, repository_id, new, sparse=self._sparse)
             for tag in pointing:
                 tags.point(connection, repository_id, tag, manifest_id, digest, actor.principal, now)
-            check_quota(connection, repository)
+            if limited:
+                check_quota(connection, repository)
             told = {"digest": digest, "tags": pointing}
             return missing, self._audit.record(connection, actor, "push", repository, told)
 

@@ -16,10 +16,10 @@ from functools import partial
 from registry.index import Connection, Index, blobs, quotas, repositories, uploads
 from registry.index.uploads import UploadRow
 from registry.oci.digest import Digest
-from registry.oci.errors import DigestMismatch, RegistryError, UploadUnknown, WrongOffset
+from registry.oci.errors import DigestMismatch, QuotaExceeded, RegistryError, UploadUnknown, WrongOffset
 from registry.oci.name import RepositoryName
 from registry.services.hashing import HashMemory, RunningHash, stored_digest
-from registry.services.policies import QuotaGate
+from registry.services.policies import QuotaGate, check_quota
 from registry.services.storage_errors import translated_errors
 from registry.services.upload_claims import UploadClaims
 from registry.services.upload_sessions import Body, Held, Session, StagedBytesGone
@@ -310,38 +310,48 @@ class Uploads:
                 # Read again: its upload went through several processes, or is hashed otherwise.
                 actual = await stored_digest(self._driver, location, size, claimed.algorithm)
             if actual != claimed:
-                try:
-                    await self._refuse(repository, held)
-                finally:
-                    with translated_errors():
-                        await self._driver.delete(location)
+                await self._refuse(repository, held, location)
                 raise DigestMismatch(claimed, actual)
         failpoint(COMMITTED)
         now = time.time()
 
         def record(connection: Connection) -> str:
-            quotas.lock_of_repository(connection, repository)
+            limited = quotas.lock_of_repository(connection, repository)
             lease = now + self._blob_lease_seconds
             row = blobs.record(connection, claimed, size, location, lease, now)
             blobs.link(connection, repositories.ensure(connection, repository, now), row.id, now)
+            if limited:
+                check_quota(connection, repository)
             if held is not None:
                 expires_at = now + self._tombstone_seconds
                 if not uploads.finish(connection, held.row.id, str(held.row.claim), claimed, expires_at):
                     raise UploadUnknown(held.row.id)
             return row.location
 
-        recorded = await self._index.write(record)
+        try:
+            recorded = await self._index.write(record)
+        except QuotaExceeded:
+            await self._refuse(repository, held, location)
+            raise
         if held is not None:
             held.ended = True
         if recorded != location:  # the blob was here already: its first bytes stay
             with translated_errors():
                 await self._driver.delete(location)
 
-    async def _refuse(self, repository: RepositoryName, held: Held | None) -> None:
-        """End a session whose bytes are not what they should be: first in the index, then the bytes."""
-        if held is not None:
-            await self.cancel(repository, held.row.id)
-            held.ended = True
+    async def _refuse(
+        self, repository: RepositoryName, held: Held | None, location: str | None = None
+    ) -> None:
+        """End a session whose bytes are not what they should be, or too many: first in the index, then the
+        bytes, also those that are an object already."""
+        try:
+            if held is not None:
+                await self.cancel(repository, held.row.id)
+                held.ended = True
+        finally:
+            if location is not None:
+                with translated_errors():
+                    await self._driver.delete(location)
 
     async def _repeat(self, repository: RepositoryName, row: UploadRow, claimed: Digest) -> None:
         """Answer a PUT whose first answer was lost as the first one was: with the blob, and a promise of it.

@@ -166,18 +166,23 @@ class TestQuotas:
 
         assert self.exceeded(answer) == {"prefix": "acme", "quota": 1000, "coming": 1}
 
-    async def test_chunks_of_unknown_length_are_refused_at_the_manifest(self, writer: SignedIn) -> None:
-        """Where it can be known no earlier; what no manifest needs, collection takes."""
+    async def test_chunks_of_unknown_length_are_refused_when_they_end(
+        self, house: Household, writer: SignedIn
+    ) -> None:
+        """It can be known no earlier. Nothing is left of them, and what was there is not spoilt."""
         await push_blob(writer, EMPTY_CONFIG, APP)
-        layers = [2000 * b"x"]
+        layer = 2000 * b"x"
         session = await start_upload(writer, APP)
-        sent = await writer.patch(session, chunks(*layers))
-        await writer.put(f"{sent.headers['Location']}?digest={digest_of(layers[0])}")
+        sent = await writer.patch(session, chunks(layer))
 
-        answer = await push_manifest(writer, "latest", image(layers=layers), APP)
+        answer = await writer.put(f"{sent.headers['Location']}?digest={digest_of(layer)}")
 
         self.exceeded(answer)
-        assert (await writer.head(f"{MANIFESTS}/latest")).status == 404
+        assert (await writer.get(sent.headers["Location"])).status == 404, "the session is over"
+        assert (await writer.head(f"/v2/{APP}/blobs/{digest_of(layer)}")).status == 404
+        (quota,) = (await house.call("GET", "/quotas"))["quotas"]
+        assert quota["used"] == len(EMPTY_CONFIG)
+        assert (await push_manifest(writer, "latest", image(), APP)).status == 201
 
     async def test_manifests_count(self, writer: SignedIn) -> None:
         await push_blob(writer, EMPTY_CONFIG, APP)
@@ -192,14 +197,11 @@ class TestQuotas:
     async def test_a_mount_counts(self, house: Household, writer: SignedIn) -> None:
         await push_blob(house.admin, 2000 * b"x", "other/app")
         await house.grant("user:alice", "reader", "other/app")
-        await push_blob(writer, EMPTY_CONFIG, APP)
-        mounted = await writer.post(f"/v2/{APP}/blobs/uploads/?mount={digest_of(2000 * b'x')}&from=other/app")
 
-        answer = await push_manifest(writer, "latest", image(layers=[2000 * b"x"]), APP)
+        answer = await writer.post(f"/v2/{APP}/blobs/uploads/?mount={digest_of(2000 * b'x')}&from=other/app")
 
-        assert mounted.status == 201
         self.exceeded(answer)
-        assert (await writer.head(f"{MANIFESTS}/latest")).status == 404
+        assert (await writer.head(f"/v2/{APP}/blobs/{digest_of(2000 * b'x')}")).status == 404
 
     async def test_a_blob_counts_once_below_a_prefix(self, writer: SignedIn) -> None:
         content = 900 * b"x"
