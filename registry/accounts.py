@@ -27,10 +27,9 @@ ISSUER = "entrepot"
 class Accounts:
     """Joined on one index; call it inside the running event loop."""
 
-    def __init__(self, settings: Settings, index: Index, audit: Audit) -> None:
+    def __init__(self, settings: Settings, index: Index, audit: Audit, epoch: Epoch) -> None:
         """Raises ValueError for key files that can't be used."""
         auth = settings.auth
-        self.epoch = Epoch(index, auth.revocation_seconds)
         self.issuer_keys = IssuerKeys()
         self.keys = SigningKeys(index, audit, algorithm=auth.algorithm, token_seconds=auth.token_seconds)
         self.keys.use_files(auth.key_files)
@@ -49,7 +48,7 @@ class Accounts:
         if not settings.open:
             authentication = Authentication(
                 index,
-                self.epoch,
+                epoch,
                 self.sign_in,
                 self.keys,
                 audit,
@@ -57,7 +56,7 @@ class Accounts:
                 service=auth.service,
                 others=others,
             )
-            self.access = Access(index, self.epoch, authentication, audit)
+            self.access = Access(index, epoch, authentication, audit)
 
     def _other_issuer(self, settings: IssuerSettings) -> OtherIssuer:
         if settings.jwks_url is not None:

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+import registry.accounts
+import registry.management.assembly  # noqa: F401 - or each worker imports both after the fork
 from registry.api.access_log import AccessLogger, access_log
 from registry.api.blobs import BlobRoutes
 from registry.api.challenges import Challenges
@@ -76,7 +78,7 @@ class Registry:
             UploadRoutes(uploads, services.blobs, accounts.access),
             lists,
             tokens,
-            ManagementRoutes(services.management, accounts.access, accounts.epoch),
+            ManagementRoutes(services.management, accounts.access, services.epoch),
             HealthRoutes(self._health, lambda: self._ending),
         )
         origins = Origins(

@@ -19,10 +19,10 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from registry.index import access
 from registry.index.removed import COPIED, SETTINGS
+from registry.index.statements import upsert
 from registry.index.tables import (
     blobs,
     manifest_blobs,
@@ -221,8 +221,8 @@ def _manifest_id(repository_id: ColumnElement[int], digest: ColumnElement[str]) 
 
 
 def _copy(connection: Connection, table: Any, names: Sequence[str], source: Any) -> None:
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).from_select(names, source).on_conflict_do_nothing())
+    copied = upsert(connection)(table).from_select(names, source)
+    connection.execute(copied.on_conflict_do_nothing())
 
 
 def _repository(row: Any) -> RemovedRepository:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 Row = tuple[Any, ...]
@@ -77,6 +76,16 @@ class Statement:
     def _compile(self, connection: Connection, values: Mapping[str, object]) -> Compiled:
         clause = self._build
         if not isinstance(clause, ClauseElement):
-            clause = clause(sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)
+            clause = clause(upsert(connection))
         compiled: Any = clause.compile(dialect=connection.dialect, column_keys=list(values))
         return Compiled(compiled.string, compiled.positiontup, compiled.params)
+
+
+def upsert(connection: Connection) -> Any:
+    """The `insert` that knows ON CONFLICT in a connection's database: each dialect has one of its own, and
+    takes a while to import."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    return insert

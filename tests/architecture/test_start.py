@@ -12,11 +12,12 @@ from registry.cli.main import GROUPS
 from registry.cli.settings_flags import settings_parent
 from tests.support.forking import ROOT
 
-OF_OTHER_STORES = {"boto3", "botocore", "psycopg", "ldap3", "alembic"}
+OF_OTHER_STORES = {"boto3", "botocore", "psycopg", "sqlalchemy.dialects.postgresql", "ldap3", "alembic"}
 """For S3, PostgreSQL, a directory, and an index that has not this version's form."""
 
 OF_SERVERS = {"aiohttp", "gunicorn", "uvloop"}
 OF_THE_INDEX = {"sqlalchemy", "pydantic", "jwt", "cryptography", "argon2"}
+OF_ACCOUNTS = {"registry.accounts", "jwt", "cryptography"}
 
 COMMAND = "from registry.cli import main; assert main(sys.argv[1:]) == 0"
 
@@ -54,8 +55,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def imported(code: str, *arguments: str | Path) -> set[str]:
-    """The packages that a new process has imported after it ran `code`."""
-    tell = "\nprint('imported', *{name.partition('.')[0] for name in sys.modules})"
+    """The modules that a new process has imported after it ran `code`."""
+    tell = "\nprint('imported', *sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{code}{tell}", *arguments],
         cwd=ROOT,
@@ -75,10 +76,17 @@ def test_a_command_that_needs_no_index_imports_nothing_of_it(arguments: tuple[st
 
 
 def test_a_command_on_the_index_imports_no_server_and_no_other_store(data: Path) -> None:
-    found = imported(COMMAND, "gc", "run", "--data", data)
+    found = imported(COMMAND, "user", "list", "--data", data)
 
     assert "sqlalchemy" in found
     assert not found & (OF_OTHER_STORES | OF_SERVERS | {"jwt"})
+
+
+def test_a_collection_imports_nothing_of_accounts_and_no_other_operations(data: Path) -> None:
+    found = imported(COMMAND, "gc", "run", "--data", data)
+
+    assert "registry.management.collection" in found
+    assert not found & (OF_ACCOUNTS | {"registry.management.assembly"})
 
 
 def test_a_server_on_a_folder_imports_no_other_store(data: Path) -> None:

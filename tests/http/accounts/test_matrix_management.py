@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-import registry.composition
 from auth.roles import Action
+from registry.management import assembly
 from registry.management.assembly import management
 from registry.management.management import Management
 from registry.management.operation import Needs
@@ -32,7 +32,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Management]:
         found.append(management(*parts))  # type: ignore[arg-type]
         return found[-1]
 
-    monkeypatch.setattr(registry.composition, "management", spy)
+    monkeypatch.setattr(assembly, "management", spy)
     return found
 
 
