@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from registry.index import missing, quotas
+from registry.index.blobs import DISCARD
 from registry.index.key_rows import as_parameter, is_one_of, key_rows
 from registry.index.statements import Statement
 from registry.index.tables import (
@@ -165,8 +166,6 @@ DISCARDED_BEFORE = Statement(
     .limit(LIMIT)
 )
 
-DISCARD = Statement(lambda insert: insert(discarded).on_conflict_do_nothing())
-
 SOMETHING = Statement(select(or_(exists(select(blobs.c.id)), exists(select(discarded.c.location)))))
 
 KNOWN = Statement(
@@ -208,8 +207,8 @@ def settle_links(connection: Connection, due: float, now: float, limit: int) -> 
 
 def settle_blobs(connection: Connection, due: float, now: float, limit: int) -> Settled:
     """Look at up to `limit` blobs that were to be examined by `due`: take those that no repository may read
-    and no deleted manifest needs, and discard their bytes. Nothing examined: there are no more, but for locked
-    ones."""
+    and no deleted manifest needs, and discard their bytes. Nothing examined: there are no more, but for
+    locked ones."""
     found = {id for (id,) in BLOBS_DUE.all(connection, {"due": due, "limit": limit})}
     if not found:
         return Settled()

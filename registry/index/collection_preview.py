@@ -17,9 +17,9 @@ from sqlalchemy import (
     union,
 )
 
-from registry.index.collection import held_by_manifests
+from registry.index.collection import held_by_manifests, held_by_removed
 from registry.index.statements import Statement
-from registry.index.tables import blobs, discarded, repositories, repository_blobs
+from registry.index.tables import blobs, discarded, repository_blobs
 from registry.index.upkeep_tables import (
     missing_blobs,
     removed_manifest_blobs,
@@ -74,21 +74,14 @@ def _waited_for(link: Any) -> ColumnElement[bool]:
     )
 
 
-def _is_marked(link: Any) -> ColumnElement[bool]:
-    """Whether a link is to be examined: a deleted manifest may be all that holds one that is not."""
-    return or_(
-        link.c.examine_at.is_not(None),
-        exists().where(
-            repositories.c.id == link.c.repository_id,
-            removed_manifest_blobs.c.repository_uid == repositories.c.uid,
-            removed_manifest_blobs.c.blob_id == link.c.blob_id,
-        ),
-    )
+def _may_go(link: Any) -> ColumnElement[bool]:
+    """Whether a link is marked, or may be once the deleted manifests that need it are forgotten."""
+    return or_(link.c.examine_at.is_not(None), held_by_removed(link))
 
 
 IS_NEEDED = exists().where(
     OTHER.c.blob_id == blobs.c.id,
-    or_(~_is_marked(OTHER), held_by_manifests(OTHER), _waited_for(OTHER)),
+    or_(~_may_go(OTHER), held_by_manifests(OTHER), _waited_for(OTHER)),
 )
 
 CANDIDATES = union(

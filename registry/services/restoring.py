@@ -11,7 +11,7 @@ from registry.services.history import PERHAPS
 from registry.services.policies import check_quota
 
 MOST_NAMED = 100
-"""Damaged blobs that a refusal names."""
+"""Digests that an answer or a refusal names; of damaged blobs there may be any number."""
 
 
 class BroughtBack(NamedTuple):

@@ -29,7 +29,7 @@ from registry.services.audit import Audit, AuditRow
 from registry.services.batches import rows_after
 from registry.services.history import facts, said, tagged_at
 from registry.services.policies import check_may_move, check_quota, held_immutable
-from registry.services.restoring import BroughtBack, bring_back
+from registry.services.restoring import MOST_NAMED, BroughtBack, bring_back
 
 __all__ = ["RemovedRepository", "Restored", "RestoredRepository", "Undo"]
 
@@ -39,8 +39,6 @@ RESTORING = (Action.PUSH, Action.DELETE)
 """What somebody must be allowed to do who restores something."""
 
 BATCH = 500
-MOST_NAMED = 100
-"""Digests that are named in an answer; of damaged blobs there may be any number."""
 
 
 class Restored(NamedTuple):
