@@ -12,8 +12,8 @@ from registry.gc.copies import beginning_of, fetch, places_of, recognised, scrat
 from registry.index import Connection, Index, index_copies, whole
 from registry.index.index_copies import CopyRow
 from registry.oci.errors import Unknown
-from registry.services.adoption.parallel import in_parallel
 from registry.services.audit import Audit, AuditRow
+from registry.services.parallel import in_parallel
 from registry.services.storage_errors import translated_errors
 from storage_drivers import NotFound, Object, StorageDriver
 

@@ -24,8 +24,8 @@ from registry.gc.replay import Replay, after
 from registry.index import Connection, Index, identity, index_copies, journal, rebuilding, scrub
 from registry.index.index_copies import CopyRow
 from registry.oci.digest import Digest
-from registry.services.adoption.parallel import in_parallel
 from registry.services.hashing import RunningHash
+from registry.services.parallel import in_parallel
 from registry.services.storage_errors import translated_errors
 from storage_drivers import NotFound, Object, StorageDriver
 

@@ -13,7 +13,7 @@ from registry.gc.copies import recognised
 from registry.gc.jobs import Job
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Connection, Index, identity, scrub
-from registry.services.adoption.parallel import in_parallel
+from registry.services.parallel import in_parallel
 from registry.services.quarantine import others_can_be_read
 from storage_drivers import Defective, NotFound, Object, StorageDriver, StorageError
 

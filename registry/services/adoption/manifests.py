@@ -15,11 +15,11 @@ from registry.oci.errors import ManifestBlobsUnknown, ManifestInvalid
 from registry.oci.manifest import Manifest, parse_manifest
 from registry.oci.name import RepositoryName
 from registry.services.adoption.layout import blob_location
-from registry.services.adoption.parallel import in_parallel
 from registry.services.adoption.report import Report
 from registry.services.adoption.source import Source, Tree, Unfit
 from registry.services.adoption.verifying import Verifier
 from registry.services.manifest_entries import NewManifest, enter
+from registry.services.parallel import in_parallel
 from storage_drivers.failpoints import declare, failpoint
 
 VERIFIED = declare("adoption.manifest.verified")

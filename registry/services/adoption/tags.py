@@ -9,9 +9,9 @@ from registry.index import Connection, Index, adoption, manifests, repositories,
 from registry.oci.digest import Digest
 from registry.oci.errors import TagInvalid
 from registry.oci.name import RepositoryName, Tag
-from registry.services.adoption.parallel import in_parallel
 from registry.services.adoption.report import Report
 from registry.services.adoption.source import Source, Tree, Unfit
+from registry.services.parallel import in_parallel
 from registry.services.policies import immutable
 
 READ_AT_ONCE = 16
