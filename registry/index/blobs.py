@@ -169,7 +169,7 @@ def record(
     if quarantined_at is None:
         return row
     if row.location != location:
-        DISCARD.run(connection, {"location": row.location, "since": now, "size": None})
+        DISCARD.run(connection, {"location": row.location, "since": now, "size": row.size})
     HEAL.run(connection, {"wanted": row.id, "healthy": location, "true_size": size})
     return row._replace(location=location, size=size)
 

@@ -23,8 +23,8 @@ async def quarantined(index: Index) -> int:
     return await index.write(change)
 
 
-def discarded_now(connection: Connection) -> list[tuple[str, float]]:
-    return [(row.location, row.since) for row in connection.execute(select(discarded))]
+def discarded_now(connection: Connection) -> list[tuple[str, float, int | None]]:
+    return [(row.location, row.since, row.size) for row in connection.execute(select(discarded))]
 
 
 async def test_it_is_not_there_but_counts(index: Index) -> None:
@@ -50,7 +50,7 @@ async def test_a_push_heals_it(index: Index) -> None:
     healed = blobs.BlobRow(id, DIGEST, 11, "elsewhere", 50.0)
     assert await index.write(push) == healed
     assert await index.read(lambda c: blobs.find(c, "acme/app", DIGEST)) == healed
-    assert await index.read(discarded_now) == [(LOCATION, 7.0)]
+    assert await index.read(discarded_now) == [(LOCATION, 7.0, 10)]
     # Whoever still holds the old location against it comes too late.
     assert not await index.write(lambda c: quarantine.begin(c, id, LOCATION, 8.0))
     assert await index.read(lambda c: blobs.find(c, "acme/app", DIGEST)) == healed
@@ -65,7 +65,7 @@ async def test_of_many_pushes_at_once_one_heals_it(index: Index) -> None:
     rows = await asyncio.gather(*(push(number) for number in range(8)))  # type: ignore[call-overload]
 
     assert len({row.location for row in rows}) == 1
-    assert await index.read(discarded_now) == [(LOCATION, 7.0)]
+    assert await index.read(discarded_now) == [(LOCATION, 7.0, 10)]
 
 
 async def test_it_is_released_when_its_bytes_are_right_after_all(index: Index) -> None:
