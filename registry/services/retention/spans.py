@@ -1,6 +1,7 @@
 """Spans of time as people write them."""
 
-UNITS = (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60))
+UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+"""No weeks: most people set 7d or 30d, and would look twice at 1w."""
 
 
 def said_span(seconds: float) -> str:

@@ -115,6 +115,15 @@ async def test_whoever_maintains_all_of_it_sets_a_rule(desk: Desk) -> None:
         await desk.get("/retention/rules", by=NOBODY)
 
 
+async def test_a_rule_is_tried_beside_the_others_and_in_place_of_its_own_name(desk: Desk) -> None:
+    await desk.push("acme/app", "v1", "v2", "v3")
+    await desk.call("PUT", "/retention/rules/builds", {"repositories": "**", "keep_tags": ["v1"]})
+    for name, kept in {"tried": 2, "builds": 1}.items():
+        tried = {"rule": {"name": name, "repositories": "**", "keep_tags": ["v3"]}}
+        summary = (await desk.call("POST", "/retention/summary", tried)).document
+        assert summary["tags_kept"] == kept
+
+
 async def test_a_preview_shows_what_a_run_does(desk: Desk) -> None:
     size = await desk.push("acme/app", "v1", "v2", "v3", "latest")
     await desk.push("acme/zoo", "v1")
