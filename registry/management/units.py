@@ -54,7 +54,8 @@ def parse_moment(value: object, now: float) -> float:
         return _instant(text)
     except (ValueError, OverflowError):
         raise ValueError(
-            "should be a time like 2026-11-21T12:00:00Z, or how long ago, like 30m, 1h or 7d"
+            "should be a time like 2026-11-21T12:00:00Z, a date like 2026-11-21, or how long ago, like 30m, "
+            "1h or 7d"
         ) from None
 
 
