@@ -3,10 +3,11 @@
 import time
 
 from auth.patterns import RepositoryPattern
-from registry.cli.client.tables import plain, said_size
+from registry.cli.client.tables import plain
 from registry.cli.progress import bar, progress
 from registry.cli.services import open_services, this_operator
 from registry.config import Settings
+from registry.oci.sizes import said_size
 from registry.services.adoption.adoption import Adoption, Report, Terms
 
 MOST_PROBLEMS = 50

@@ -1,6 +1,7 @@
 """What `entrepot backup` and `entrepot restore` do, and what they tell."""
 
 import asyncio
+import json
 import os
 import shutil
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from auth.actor import Actor
-from registry.cli.client.tables import said_size, table
+from registry.cli.client.tables import table
 from registry.cli.commands import CommandError, UsageError
 from registry.cli.progress import progress
 from registry.cli.services import open_services, this_operator
@@ -20,6 +21,8 @@ from registry.cli.version import product_version
 from registry.config import Settings
 from registry.gc.backup import Taken
 from registry.gc.backups import Backups
+from registry.oci.sizes import said_size
+from registry.services.history import said as rfc3339
 from storage_drivers.durable_files import sync_directory
 
 STREAM = "-"
@@ -91,11 +94,15 @@ async def to_storage(settings: Settings, keep: int | None) -> None:
         print(f"{discarded} older ones were discarded")
 
 
-async def list_stored(settings: Settings) -> None:
+async def list_stored(settings: Settings, *, as_json: bool) -> None:
     """Print the backups in the storage. Raises CommandError."""
     done = Progress("objects were looked at")
     async with backups(settings, done) as (own, _):
         rows = await own.stored(done)
+    if as_json:
+        found = [{"at": rfc3339(row.until), "size": row.size, "location": row.location} for row in rows]
+        print(json.dumps({"backups": found}, indent=2))
+        return
     columns = (
         ("STATE OF", lambda row: clock(row.until)),
         ("SIZE", lambda row: said_size(row.size)),

@@ -20,6 +20,7 @@ def add(commands: Commands, settings: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep", metavar="N", type=positive, help="with --to-storage: discard all but the newest N there"
     )
+    parser.add_argument("--json", action="store_true", help="with list: for programs")
     help = "enter a backup into an empty index"
     parser = add_command(commands, "restore", _restore, help, settings_parent("--data"))
     parser.add_argument("file", metavar="FILE", nargs="?", help="-: standard input")
@@ -40,11 +41,13 @@ def _backup(parsed: argparse.Namespace) -> int:
         raise UsageError("say where to: either a FILE, or --to-storage")
     if parsed.keep is not None and not parsed.to_storage:
         raise UsageError("--keep is for backups in the storage: with --to-storage")
+    if parsed.json and parsed.file != LIST:
+        raise UsageError("--json is for the list: entrepot backup list --json")
     settings = _prepared(parsed)
     if parsed.to_storage:
         asyncio.run(to_storage(settings, parsed.keep))
     elif parsed.file == LIST:
-        asyncio.run(list_stored(settings))
+        asyncio.run(list_stored(settings, as_json=parsed.json))
     else:
         to_file(settings, parsed.file)
     return 0

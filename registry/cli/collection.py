@@ -8,9 +8,10 @@ from typing import Any
 
 from registry.cli.client.connection import Api, connect, connection_parent
 from registry.cli.client.rows import Row, add_row
-from registry.cli.client.tables import NOTHING, Values, facts, said_size, table, when
+from registry.cli.client.tables import NOTHING, Values, facts, table, when
 from registry.cli.commands import Commands, add_command, add_group
 from registry.cli.progress import bar
+from registry.oci.sizes import said_size
 
 SLICE_SECONDS = 2
 """After which the next request goes on: so nothing waits for long, and people see how far it is."""
@@ -85,17 +86,18 @@ def _show(line: str) -> None:
 def run_lines(collected: Any, status: Any) -> list[str]:
     """What a collection did, and what is left for later."""
     lines = [
-        f"{collected['links']} blobs were taken out of repositories, {collected['blobs']} of all "
-        f"({said_size(collected['bytes'])}) are needed by nothing",
-        f"{collected['objects']} objects ({said_size(collected['freed'])}) were deleted from the storage",
-        f"{collected['needed']} were looked at and are needed, {collected['leased']} are promised to clients",
+        f"{collected['links']} blobs were taken out of a repository that does not need them",
+        f"{collected['blobs']} blobs, {said_size(collected['bytes'])}, were given up: nothing needs them",
+        f"{collected['objects']} objects, {said_size(collected['freed'])}, were deleted from the storage",
+        f"of those that stay, {collected['needed']} were looked at and are needed, and "
+        f"{collected['leased']} are promised to clients",
     ]
     if collected["expired"]:
         lines.append(f"{collected['expired']} removed things can't be restored any more")
     waiting = status["waiting"]
     if waiting["objects"]:
         lines.append(
-            f"{waiting['objects']} objects ({said_size(waiting['bytes'])}) wait for those who may still read "
+            f"{waiting['objects']} objects, {said_size(waiting['bytes'])}, wait for those who may still read "
             f"them; they are deleted by a collection from {when('delete_at')(waiting)} on"
         )
     return lines

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from registry.cli.client.tables import plain, said_size
+from registry.cli.client.tables import plain
 from registry.cli.progress import progress
 from registry.cli.scrubbing import MOST_SHOWN, ScrubFailed
 from registry.cli.services import open_services
 from registry.config import Settings
 from registry.gc.rebuild import Rebuild, Rebuilt
 from registry.gc.rebuild_gate import JOB
+from registry.oci.sizes import said_size
 
 
 async def rebuild(settings: Settings) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from registry.cli.client.arguments import (
 )
 from registry.cli.client.connection import Api
 from registry.cli.client.rows import Row, add_rows
-from registry.cli.client.tables import Facts, Listing, plain, said_size, sentence, when
+from registry.cli.client.tables import Facts, Listing, plain, sentence, when
 from registry.cli.client.tables import size as sized
 from registry.cli.commands import Commands, UsageError
+from registry.oci.sizes import said_size
 
 
 def _visibility(repository: Any) -> str:

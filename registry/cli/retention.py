@@ -19,8 +19,9 @@ from registry.cli.client.arguments import (
 )
 from registry.cli.client.connection import Api, connect, connection_parent
 from registry.cli.client.rows import Row, add_row, state_rows
-from registry.cli.client.tables import Facts, Listing, plain, said_size, sentence, state, when
+from registry.cli.client.tables import Facts, Listing, plain, sentence, state, when
 from registry.cli.commands import Commands, UsageError, add_command, add_group
+from registry.oci.sizes import said_size
 from registry.services.retention.spans import said_span
 
 PAGE = 1000

@@ -9,13 +9,14 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from registry.cli.client.tables import plain, said_size
+from registry.cli.client.tables import plain
 from registry.cli.commands import CommandError
 from registry.cli.progress import bar, progress
 from registry.cli.services import open_services
 from registry.config import Settings
 from registry.gc.scrub import JOB, Scrub
 from registry.gc.scrub_progress import Finding, Progress, Stage
+from registry.oci.sizes import said_size
 
 MOST_SHOWN = 50
 """Findings shown to people; `--list` writes all."""

@@ -13,9 +13,10 @@ from pathlib import Path
 from auth.patterns import TagPattern
 from registry.cli.client import sign_ins
 from registry.cli.client.http import server_url
-from registry.cli.client.tables import plain, said_size
+from registry.cli.client.tables import plain
 from registry.cli.commands import CommandError, UsageError
 from registry.cli.progress import bar, progress
+from registry.oci.sizes import said_size
 from registry.transfer.client import Client
 from registry.transfer.content import Source, Target
 from registry.transfer.credentials import Credentials, from_engines

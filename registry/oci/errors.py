@@ -6,6 +6,7 @@ Every message says what was wrong and, where that helps, what would be right: it
 from collections.abc import Sequence
 
 from registry.oci.quoting import quoted
+from registry.oci.sizes import said_size
 
 
 class RegistryError(Exception):
@@ -191,13 +192,14 @@ class TagImmutable(Denied):
 
 
 class QuotaExceeded(Denied):
-    """What came would not fit into a quota; all in bytes."""
+    """What came would not fit into a quota; all in bytes, which the message says rounded."""
 
     def __init__(self, prefix: str, limit: int, coming: int) -> None:
         """What is used is not told: below the prefix may be repositories that the client must not know of."""
-        room = f"no room for {coming} bytes more" if coming else "no room left"
+        room = f"no room for {said_size(coming)} more" if coming else "no room left"
         super().__init__(
-            f"the quota of {prefix} is {limit} bytes, and there is {room}: delete something, or ask for more",
+            f"the quota of {prefix} is {said_size(limit)}, and there is {room}: delete something, or ask for "
+            "more",
             {"prefix": prefix, "quota": limit, "coming": coming},
         )
 

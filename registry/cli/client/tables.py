@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from registry.oci.sizes import said_size
+
 Values = Mapping[str, Any]
 """What was said on the command line, by the names of the API's fields."""
 
@@ -16,7 +18,6 @@ Column = tuple[str, str | Callable[[Any], object]]
 
 NOTHING = "-"
 GAP = "  "
-UNITS = "KMGTPE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,6 @@ def when(field: str, *, never: str = NOTHING, seconds: bool = False) -> Callable
 def size(field: str) -> Callable[[Any], str]:
     """Reads bytes and writes them as people say them."""
     return lambda entry: said_size(entry[field])
-
-
-def said_size(count: int) -> str:
-    """Bytes with a unit: `10 GiB`, `1.5 MiB`."""
-    number, unit = float(count), ""
-    for letter in UNITS:
-        if number < 1024:
-            break
-        number, unit = number / 1024, f"{letter}i"
-    return f"{number:.1f}".removesuffix(".0") + f" {unit}B"
 
 
 def state(entry: Any) -> str:

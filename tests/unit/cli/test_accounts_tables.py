@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from registry.cli.client.connection import read_all
 from registry.cli.client.rows import Row, send
-from registry.cli.client.tables import Facts, Listing, limits, plain, said_size, sentence, shown, table, when
+from registry.cli.client.tables import Facts, Listing, limits, plain, sentence, shown, table, when
 from tests.unit.cli.conftest import CommandLine
 
 
@@ -40,22 +40,6 @@ def test_columns_line_up() -> None:
         "note     -",
     ]
     assert Listing("groups", "there are none", columns)({"groups": []}, {}) == "there are none"
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (1024, "1 KiB"),
-        (10 * 2**30, "10 GiB"),
-        (1536 * 1024, "1.5 MiB"),
-        (10**10, "9.3 GiB"),
-        (2**63 - 1, "8 EiB"),
-    ],
-)
-def test_sizes(count: int, said: str) -> None:
-    assert said_size(count) == said
 
 
 @pytest.mark.usefixtures("far_east")

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,12 @@ def test_into_the_storage_and_back(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(["backup", "list", "--data", "old"]) == 0
     assert capsys.readouterr().out.splitlines()[1:][0].endswith(location)
 
+    assert main(["backup", "list", "--json", "--data", "old"]) == 0
+    [listed] = json.loads(capsys.readouterr().out)["backups"]
+    assert listed["location"] == location
+    assert listed["size"] == next((folder / "old" / "storage").rglob(Path(location).name)).stat().st_size
+    assert datetime.fromisoformat(listed["at"]).tzinfo is not None
+
     Path("new").mkdir()
     (folder / "old" / "storage").rename(folder / "new" / "storage")
     assert main(["backup", "list", "--data", "new"]) == 0
@@ -80,6 +87,7 @@ def test_through_a_pipe(
         (["backup", "file", "--to-storage"], "say where to"),
         (["backup", "file", "--keep", "3"], "--to-storage"),
         (["backup", "--to-storage", "--keep", "0"], "from 1 up"),
+        (["backup", "file", "--json"], "backup list --json"),
         (["restore"], "say where from"),
     ],
 )

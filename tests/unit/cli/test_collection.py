@@ -40,7 +40,7 @@ def test_it_says_what_would_go_and_what_went(there: CommandLine, server: Running
     assert leased["until"] is not None
 
     said = there.done("gc", "run").out
-    assert "0 of all (0 B) are needed by nothing" in said
+    assert "0 blobs, 0 B, were given up: nothing needs them" in said
     status = there.done("gc", "status", "--json").document
     assert status["finished_at"] is not None
     assert status["last"]["blobs"] == 0
