@@ -182,5 +182,5 @@ def test_moments() -> None:
     assert parse_moment("2026-11-21T12:00:00Z", now) == parse_moment("2026-11-21T13:00:00+01:00", now)
     assert parse_moment("2026-11-21", now) == parse_moment("2026-11-21T00:00:00Z", now)
     for text in ("", "yesterday", "0h", "25:00", "2026-13-01"):
-        with pytest.raises(ValueError, match="should be a time like .*, a date like "):
+        with pytest.raises(ValueError, match=r"should be a time like .*, a date like "):
             parse_moment(text, now)
