@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Double, bindparam, delete, exists, func, inse
 from registry.index import access, manifests, repositories
 from registry.index import blobs as blob_rows
 from registry.index.adoption import IS_DISCARDED
-from registry.index.blobs import BLOB, DISCARD, EXAMINE, BlobRow
+from registry.index.blobs import BLOB, DISCARD, EXAMINE, HEAL, BlobRow
 from registry.index.manifests import in_batches
 from registry.index.missing import FORGET as CAME
 from registry.index.statements import Statement
@@ -27,12 +27,6 @@ class LastPointed(NamedTuple):
 
 
 FIND = Statement(select(*BLOB).where(blobs.c.digest == bindparam("digest")))
-
-REPLACE = Statement(
-    update(blobs)
-    .where(blobs.c.id == bindparam("wanted"))
-    .values(location=bindparam("healthy"), size=bindparam("true_size"), quarantined_at=None)
-)
 
 UNLINKED = Statement(
     select(*BLOB).where(
@@ -105,7 +99,7 @@ def enter_blob(
     another object. `lost`: that object is not there, so this one takes its place."""
     row = blob_rows.record(connection, digest, size, location, until, now)
     if row.location != location and row.location == lost:
-        REPLACE.run(connection, {"wanted": row.id, "healthy": location, "true_size": size})
+        HEAL.run(connection, {"wanted": row.id, "healthy": location, "true_size": size})
         DISCARD.run(connection, {"location": lost, "since": now, "size": None})
         row = row._replace(location=location)
     if row.location != location:
