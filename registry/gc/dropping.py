@@ -117,7 +117,7 @@ class Dropping:
             name
             for digest, manifest in live.items()
             for name, pushed_at in manifest.tags.items()
-            if self._decided(name, digest, pushed_at)
+            if self._still_goes(name, digest, pushed_at)
         }
         changed = {
             digest for digest in wanted & self._going.keys() & live.keys() if self._changed(digest, live)
@@ -131,7 +131,7 @@ class Dropping:
             if not stay and not kept:
                 return names, gone
 
-    def _decided(self, name: str, digest: str, pushed_at: float) -> bool:
+    def _still_goes(self, name: str, digest: str, pushed_at: float) -> bool:
         verdict = self._tags.get(name)
         return verdict is not None and (verdict.digest, verdict.pushed_at) == (digest, pushed_at)
 

@@ -53,7 +53,7 @@ class Retention:
         end = time.monotonic() + seconds
         async for name in self._names(wanted, after):
             for _ in range(TRIES):
-                dropping = await self._index.read(partial(self._decided, name=name))
+                dropping = await self._index.read(partial(self._decide, name=name))
                 if dropping is None:
                     break
                 with suppress(Outdated):
@@ -85,8 +85,8 @@ class Retention:
                 return
             last = rows[-1].name
 
-    def _decided(self, connection: Connection, name: str) -> Dropping | None:
-        """What is to be done in a repository; None if no rule is for it, or it is gone."""
+    def _decide(self, connection: Connection, name: str) -> Dropping | None:
+        """Decide what goes from a repository; None if no rule is for it, or it is gone."""
         row = repositories.details(connection, name)
         rules = rules_of(connection, name)
         if row is None or not rules:

@@ -41,7 +41,7 @@ class History:
         whether more follow. Raises RepositoryUnknown, and ManifestUnknown for a tag that never was."""
 
         def query(connection: Connection) -> Sequence[HistoryRow]:
-            row = facts(connection, repository)
+            row = facts_or_raise(connection, repository)
             found = tag_history.page(connection, row.id, tag, last, limit + 1)
             if last is None and not found:
                 raise ManifestUnknown(repository, tag)
@@ -60,7 +60,7 @@ class History:
 
 
 def _find(connection: Connection, repository: str, reference: Reference, at: float) -> PastManifest:
-    row = facts(connection, repository)
+    row = facts_or_raise(connection, repository)
     is_tag = not isinstance(reference, Digest)
     digest = tagged_at(connection, row, repository, reference, at) if is_tag else reference
     here = manifests.find_by_digest(connection, repository, digest)
@@ -80,7 +80,7 @@ def _find(connection: Connection, repository: str, reference: Reference, at: flo
 PERHAPS = "and if one was deleted, it is not kept any more (undo.window_seconds)"
 
 
-def facts(connection: Connection, repository: str) -> RepositoryFacts:
+def facts_or_raise(connection: Connection, repository: str) -> RepositoryFacts:
     """Raises RepositoryUnknown."""
     row = access.facts(connection, repository)
     if row is None:

@@ -34,8 +34,8 @@ class InUse:
         def change(connection: Connection) -> None:
             in_use.replace(connection, reporter, actor.principal, digests, now, until)
 
-        told = {"digests": len(set(digests)), "lease_seconds": lease_seconds}
-        await self._changes.make(change, actor, Event("in-use.report", reporter, told))
+        detail = {"digests": len(set(digests)), "lease_seconds": lease_seconds}
+        await self._changes.make(change, actor, Event("in-use.report", reporter, detail))
         return until
 
     async def page(

@@ -154,8 +154,8 @@ class Manifests:
                 tags.point(connection, repository_id, tag, manifest_id, digest, actor.principal, now)
             if limited:
                 check_quota(connection, repository)
-            told = {"digest": digest, "tags": pointing}
-            return missing, self._audit.record(connection, actor, "push", repository, told)
+            detail = {"digest": digest, "tags": pointing}
+            return missing, self._audit.record(connection, actor, "push", repository, detail)
 
         missing, row = await self._index.write(change)
         self._audit.tell(row)
@@ -186,8 +186,8 @@ class Manifests:
                 gone = tags.remove_of_manifest(connection, repository_id, row.id, by, now)
                 manifests.remove(connection, row.id, by, now, keep=self._keep_deleted)
             check_may_go(connection, repository, gone)
-            told = {"tags": gone} if isinstance(reference, Tag) else {"digest": reference, "tags": gone}
-            return self._audit.record(connection, actor, "delete", repository, told)
+            detail = {"tags": gone} if isinstance(reference, Tag) else {"digest": reference, "tags": gone}
+            return self._audit.record(connection, actor, "delete", repository, detail)
 
         self._audit.tell(await self._index.write(change))
         failpoint(DELETED)

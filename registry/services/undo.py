@@ -27,7 +27,7 @@ from registry.oci.errors import Conflict, Unknown
 from registry.oci.name import RepositoryName, Tag
 from registry.services.audit import Audit, AuditRow
 from registry.services.batches import rows_after
-from registry.services.history import facts, said, tagged_at
+from registry.services.history import facts_or_raise, said, tagged_at
 from registry.services.policies import check_may_move, check_quota, held_immutable
 from registry.services.restoring import MOST_NAMED, BroughtBack, bring_back
 
@@ -76,7 +76,7 @@ class Undo:
         def change(connection: Connection) -> tuple[Restored, AuditRow]:
             now = time.time()
             quotas.lock_of_repository(connection, repository)
-            row = facts(connection, repository)
+            row = facts_or_raise(connection, repository)
             digest = Digest(tagged_at(connection, row, repository, tag, at))
             check_may_move(connection, repository, (tag,), digest)
             back = bring_back(connection, repository, row, digest, now)
@@ -86,8 +86,8 @@ class Undo:
                 tags.point(connection, row.id, name, here.id, digest, actor.principal, now)
             attached = _attach(connection, repository, row.id, back, actor.principal, now)
             result = Restored(digest, back.manifests, (*moved, *attached), back.missing)
-            told = {"tag": tag, "at": said(at), "digest": digest, "manifests": result.manifests}
-            return result, self._audit.record(connection, actor, "tag.restore", repository, told)
+            detail = {"tag": tag, "at": said(at), "digest": digest, "manifests": result.manifests}
+            return result, self._audit.record(connection, actor, "tag.restore", repository, detail)
 
         return await self._make(change)
 
@@ -102,7 +102,7 @@ class Undo:
         def change(connection: Connection) -> tuple[Restored, AuditRow]:
             now = time.time()
             quotas.lock_of_repository(connection, repository)
-            row = facts(connection, repository)
+            row = facts_or_raise(connection, repository)
             lost = removed.lock(connection, row.uid, [digest])
             back = bring_back(connection, repository, row, digest, now)
             gone: Sequence[str] = ()
@@ -114,8 +114,8 @@ class Undo:
             added = [one for one in gone if tags.add(connection, row.id, one, here.id, digest, by, now)]
             added += _attach(connection, repository, row.id, back, by, now)
             result = Restored(digest, back.manifests, tuple(added), back.missing)
-            told = {"digest": digest, "manifests": result.manifests, "tags": result.tags}
-            return result, self._audit.record(connection, actor, "manifest.restore", repository, told)
+            detail = {"digest": digest, "manifests": result.manifests, "tags": result.tags}
+            return result, self._audit.record(connection, actor, "manifest.restore", repository, detail)
 
         return await self._make(change)
 
@@ -140,9 +140,9 @@ class Undo:
             id = restored.bring_back_repository(connection, row, target, actor.principal, now)
             check_quota(connection, target)
             result = RestoredRepository(target, row.uid, tuple(restored.damaged(connection, id, MOST_NAMED)))
-            told = {"uid": row.uid, "removed_at": said(row.removed_at)}
-            told |= {} if new_name is None else {"from": name}
-            return result, self._audit.record(connection, actor, "repository.restore", target, told)
+            detail = {"uid": row.uid, "removed_at": said(row.removed_at)}
+            detail |= {} if new_name is None else {"from": name}
+            return result, self._audit.record(connection, actor, "repository.restore", target, detail)
 
         return await self._make(change)
 

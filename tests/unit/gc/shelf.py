@@ -96,7 +96,7 @@ class Shelf:
 
     async def decided(self) -> Dropping:
         """What retention would delete now."""
-        dropping = await self.index.read(lambda connection: self.retention._decided(connection, NAME))
+        dropping = await self.index.read(lambda connection: self.retention._decide(connection, NAME))
         assert dropping is not None
         return dropping
 
