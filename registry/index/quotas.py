@@ -19,38 +19,24 @@ LOCK_MILLISECONDS = 1000
 
 
 class Limit(NamedTuple):
-    """Below a prefix there may be so many `bytes`, and `used` are there: of manifests, and of blobs, each
-    once, however many repositories hold it."""
+    """In the repository `prefix` and all below `prefix/` there may be so many `bytes`, and `used` are there:
+    of manifests, and of blobs, each once, however many repositories hold it."""
 
     prefix: str
     bytes: int
     used: int
 
 
-class QuotaRow(NamedTuple):
-    """The prefix `acme` is the repository `acme` and all below `acme/`; `created_by` a principal as text."""
-
-    prefix: str
-    bytes: int
-    used: int
-    created_at: float
-    created_by: str
-
-
-QUOTAS = select(quotas.c.prefix, quotas.c.bytes, quotas.c.used, quotas.c.created_at, quotas.c.created_by)
+LIMITS = select(quotas.c.prefix, quotas.c.bytes, quotas.c.used)
 
 # Every push asks. There are few quotas, and this way the statement is always the same.
-SELECT_OF_REPOSITORY = (
-    select(quotas.c.prefix, quotas.c.bytes, quotas.c.used)
-    .where(
-        (quotas.c.prefix == bindparam("repository"))
-        | (
-            func.substr(bindparam("repository", type_=String), 1, func.length(quotas.c.prefix) + 1)
-            == quotas.c.prefix + "/"
-        )
+SELECT_OF_REPOSITORY = LIMITS.where(
+    (quotas.c.prefix == bindparam("repository"))
+    | (
+        func.substr(bindparam("repository", type_=String), 1, func.length(quotas.c.prefix) + 1)
+        == quotas.c.prefix + "/"
     )
-    .order_by(quotas.c.prefix)
-)
+).order_by(quotas.c.prefix)
 OF_REPOSITORY = Statement(SELECT_OF_REPOSITORY)
 LOCK_OF_REPOSITORY = Statement(SELECT_OF_REPOSITORY.with_for_update(key_share=True))
 
@@ -110,9 +96,9 @@ def remove(connection: Connection, prefix: str) -> bool:
     return access.changed(connection, REMOVE.run(connection, {"prefix": prefix}))
 
 
-def page(connection: Connection, last: str | None, limit: int) -> Sequence[QuotaRow]:
+def page(connection: Connection, last: str | None, limit: int) -> Sequence[Limit]:
     """At most `limit` quotas after the prefix `last`, in byte order."""
-    statement = QUOTAS.order_by(quotas.c.prefix).limit(limit)
+    statement = LIMITS.order_by(quotas.c.prefix).limit(limit)
     if last is not None:
         statement = statement.where(quotas.c.prefix > last)
-    return [QuotaRow(*row) for row in connection.execute(statement)]
+    return [Limit(*row) for row in connection.execute(statement)]

@@ -10,8 +10,7 @@ from registry.management.fields import Answer, Input, Page, Size
 from registry.management.operation import Call, Needs, Operation
 from registry.management.rights import check_repository, configures, denied
 from registry.oci.name import RepositoryName
-from registry.services.quotas import Quota as QuotaFacts
-from registry.services.quotas import Quotas
+from registry.services.quotas import Limit, Quotas
 
 
 class Quota(Answer):
@@ -98,5 +97,5 @@ def prefix_of(call: Call) -> str:
     return prefix
 
 
-def quota_answer(quota: QuotaFacts) -> Quota:
-    return Quota(prefix=quota.prefix, bytes=quota.bytes, used=quota.used)
+def quota_answer(limit: Limit) -> Quota:
+    return Quota(prefix=limit.prefix, bytes=limit.bytes, used=limit.used)

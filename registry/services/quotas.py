@@ -4,26 +4,18 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 from auth.actor import Actor
 from registry.index import Connection, Index, quotas
+from registry.index.quotas import Limit
 from registry.oci.errors import Unknown
 from registry.services.accounts.changes import Changes, Event
 from registry.services.audit import Audit
 from registry.services.batches import rows_after
 
-__all__ = ["Quota", "Quotas"]
+__all__ = ["Limit", "Quotas"]
 
 BATCH = 200
-
-
-class Quota(NamedTuple):
-    """A quota and what is used of it, in bytes: each blob counts once, however many repositories hold it."""
-
-    prefix: str
-    bytes: int
-    used: int
 
 
 class Quotas:
@@ -35,31 +27,26 @@ class Quotas:
 
     async def page(
         self, last: str | None, limit: int, shown: Callable[[str], bool]
-    ) -> tuple[Sequence[Quota], bool]:
+    ) -> tuple[Sequence[Limit], bool]:
         """At most `limit` quotas after the prefix `last` that may be shown, and whether more follow."""
 
-        def query(connection: Connection) -> list[Quota]:
+        def query(connection: Connection) -> list[Limit]:
             rows = rows_after(last, partial(quotas.page, connection), lambda row: row.prefix, BATCH)
-            found = islice((row for row in rows if shown(row.prefix)), limit + 1)
-            return [Quota(row.prefix, row.bytes, row.used) for row in found]
+            return list(islice((row for row in rows if shown(row.prefix)), limit + 1))
 
         found = await self._index.read(query)
         return found[:limit], len(found) > limit
 
-    async def of_repository(self, name: str) -> Sequence[Quota]:
+    async def of_repository(self, name: str) -> Sequence[Limit]:
         """The quotas that count for a repository, existing or not."""
+        return await self._index.read(partial(quotas.of_repository, repository=name))
 
-        def query(connection: Connection) -> Sequence[Quota]:
-            return [Quota(*limit) for limit in quotas.of_repository(connection, name)]
-
-        return await self._index.read(query)
-
-    async def set(self, prefix: str, limit: int, actor: Actor) -> Quota:
+    async def set(self, prefix: str, limit: int, actor: Actor) -> Limit:
         """Limit a repository and all below it to `limit` bytes. What is there already stays."""
 
-        def change(connection: Connection) -> Quota:
+        def change(connection: Connection) -> Limit:
             used = quotas.set(connection, prefix, limit, time.time(), actor.principal)
-            return Quota(prefix, limit, used)
+            return Limit(prefix, limit, used)
 
         return await self._changes.make(change, actor, Event("quota.set", prefix, {"bytes": limit}))
 

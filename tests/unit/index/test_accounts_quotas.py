@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from registry.index import Connection, Index, quotas, repositories
-from registry.index.quotas import Limit, QuotaRow
+from registry.index.quotas import Limit
 from registry.index.ranges import below
 from registry.index.tables import repositories as repository_table
 from tests.unit.index import rows
@@ -18,8 +18,8 @@ async def test_quotas_are_set_and_removed(index: Index) -> None:
             quotas.set(connection, prefix, 10, 1.0, rows.BY)
         quotas.set(connection, "acme", 5 * 2**40, 2.0, "user:bob")
         assert quotas.page(connection, None, 2) == [
-            QuotaRow("acme", 5 * 2**40, 0, 2.0, "user:bob"),
-            QuotaRow("acme-2", 10, 0, 1.0, rows.BY),
+            Limit("acme", 5 * 2**40, 0),
+            Limit("acme-2", 10, 0),
         ]
         assert [row.prefix for row in quotas.page(connection, "acme-2", 99)] == PREFIXES[2:]
         assert quotas.remove(connection, "acme")
