@@ -75,6 +75,11 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parallel", metavar="N", type=_parallel, default=4, help="how many blobs at once, 4 by default"
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="ask for the blobs of images that are there, too, and send what is missing",
+    )
     parser.add_argument("--json", action="store_true", help="the report, for programs")
 
 

@@ -118,7 +118,7 @@ async def _move(
     *,
     same_registry: bool = False,
 ) -> None:
-    options = Options(parsed.parallel, parsed.referrers, parsed.platform, same_registry)
+    options = Options(parsed.parallel, parsed.referrers, parsed.platform, same_registry, parsed.check)
     await Transfer(source, target, report, options).run(items)
 
 

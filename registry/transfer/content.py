@@ -33,6 +33,10 @@ class Content(NamedTuple):
 class Source(Protocol):
     """Where images come from. `repository` means nothing to layouts and archives."""
 
+    async def digest(self, repository: str, reference: str) -> Digest | None:
+        """What a tag points to; None if there is no such tag. A digest is answered as it is."""
+        ...
+
     async def manifest(self, repository: str, reference: str, media_type: str | None = None) -> Content:
         """By tag or digest. `media_type` is what a descriptor says of it. Raises TransferError."""
         ...

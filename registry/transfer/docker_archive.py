@@ -89,8 +89,12 @@ class DockerArchive:
         self._places[found.digest] = name
         return found
 
+    async def digest(self, repository: str, reference: str) -> Digest | None:
+        """See Source.digest; images of archives go by their digests."""
+        return Digest.parse(reference)
+
     async def manifest(self, repository: str, reference: str, media_type: str | None = None) -> Content:
-        """See Source.manifest: one that `read` made, by its digest."""
+        """See Source.manifest: one that `read` made."""
         found = self._manifests.get(Digest.parse(reference))
         if found is None:
             raise Missing(f"{self._files.where} holds no image {reference}")

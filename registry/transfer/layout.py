@@ -68,8 +68,12 @@ class LayoutSource:
         if subject is not None:
             self._subjects.setdefault(subject.digest, []).append(descriptor)
 
+    async def digest(self, repository: str, reference: str) -> Digest | None:
+        """See Source.digest; images of layouts go by their digests."""
+        return Digest.parse(reference)
+
     async def manifest(self, repository: str, reference: str, media_type: str | None = None) -> Content:
-        """See Source.manifest; images of layouts go by their digests."""
+        """See Source.manifest."""
         digest = Digest.parse(reference)
         data = await whole(self._files, blob_name(digest), LARGEST_MANIFEST)
         return content_of(data, digest, media_type, self._files.where)

@@ -31,6 +31,12 @@ class RemoteSource:
     def __init__(self, client: Client) -> None:
         self.client = client
 
+    async def digest(self, repository: str, reference: str) -> Digest | None:
+        """See Source.digest."""
+        if ":" in reference:
+            return Digest.parse(reference)
+        return await digest_of(self.client, repository, reference)
+
     async def manifest(self, repository: str, reference: str, media_type: str | None = None) -> Content:
         """See Source.manifest."""
         answer = await self._get(repository, f"manifests/{reference}", MANIFESTS)

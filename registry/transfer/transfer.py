@@ -47,12 +47,14 @@ class _Found:
 @dataclass(frozen=True)
 class Options:
     """`parallel` blobs at once. `platform` is like linux/amd64 or linux/arm/v7: of an index, only the image
-    for it is moved. `same_registry`: source and target are one, so blobs are mounted."""
+    for it is moved. `same_registry`: source and target are one, so blobs are mounted. `check`: the blobs of
+    images that are there are asked for, too."""
 
     parallel: int = 4
     referrers: bool = False
     platform: str | None = None
     same_registry: bool = False
+    check: bool = False
 
 
 class Transfer:
@@ -82,6 +84,8 @@ class Transfer:
                 self._report.problems.append(Problem(str(item), str(error)))
 
     async def _one(self, item: Item) -> None:
+        if await self._is_there(item):
+            return
         root = await self._chosen(item)
         found = _Found(roots={root.digest})
         await self._walk(item, root, found, 0)
@@ -101,6 +105,18 @@ class Transfer:
             self._report.manifests_sent += 1
         self._report.images.append(Copied(str(item), item.repository, item.tags, root.digest))
 
+    async def _is_there(self, item: Item) -> bool:
+        """Whether every tag is where it should be already, and so all below it, unless the target lost some
+        of it. The source is only asked where its tag points: reading a manifest counts as a pull at some."""
+        if self._options.check or self._options.referrers or self._options.platform is not None:
+            return False
+        wanted = await self._source.digest(item.source_repository, item.reference)
+        if wanted is None or not item.tags or await self._missing(item.repository, item.tags, wanted):
+            return False
+        self._report.manifests_present += 1
+        self._report.images.append(Copied(str(item), item.repository, item.tags, wanted))
+        return True
+
     async def _missing(self, repository: str, tags: Sequence[str], digest: Digest) -> list[str]:
         """Those of the tags that point elsewhere, or are not there. The others are not put again: that would
         be another push to the target."""
@@ -119,9 +135,8 @@ class Transfer:
         raise TransferError(f"{item} has indexes within indexes, more than {DEEPEST} deep")
 
     async def _walk(self, item: Item, content: Content, found: _Found, depth: int) -> None:
-        """Enter a manifest behind all that it names, then its referrers behind it. Where a manifest is at the
-        target, what it names is looked for still: registries may take indexes without their children, and
-        lose blobs."""
+        """Enter a manifest behind all that it names, then its referrers behind it. Of an index that is at the
+        target the children are looked at still: registries may take indexes without them."""
         if content.digest in found.manifests:
             return
         if depth > DEEPEST:
@@ -129,7 +144,8 @@ class Transfer:
         manifest = content.manifest
         if await self._target.has_manifest(item.repository, content.digest):
             found.present.add(content.digest)
-        found.blobs |= {blob.digest: blob for blob in manifest.required_blobs}
+        if self._options.check or content.digest not in found.present:
+            found.blobs |= {blob.digest: blob for blob in manifest.required_blobs}
         for child in manifest.children:
             if child.media_type in MANIFEST_TYPES:
                 await self._walk(item, await self._child(item, content, child), found, depth + 1)
