@@ -8,7 +8,7 @@ came since. Whoever is interrupted begins again, and reads only what is not ente
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -21,6 +21,7 @@ from registry.gc.jobs import Job
 from registry.gc.rebuild_gate import check_gate, postpone_others
 from registry.gc.rebuild_lacking import Lacking
 from registry.gc.replay import Replay, after
+from registry.gc.scanning import scanned
 from registry.index import Connection, Index, identity, index_copies, journal, rebuilding, scrub
 from registry.index.index_copies import CopyRow
 from registry.oci.digest import Digest
@@ -116,7 +117,7 @@ class Rebuild:
 
     async def _read_objects(self, job: Job, told: Rebuilt) -> None:
         with translated_errors():
-            async for batch in self._batches():
+            async for batch in scanned(self._driver, OBJECTS_AT_ONCE):
                 unknown = await self._index.read(
                     partial(scrub.unknown, locations=[found.location for found in batch])
                 )
@@ -131,16 +132,6 @@ class Rebuild:
                 await in_parallel(look, [found for found in batch if found.location in unknown], READ_AT_ONCE)
                 await self._enter_blobs(job, looks, told)
                 self._watch(told)
-
-    async def _batches(self) -> AsyncIterator[list[Object]]:
-        batch: list[Object] = []
-        async for found in self._driver.scan():
-            batch.append(found)
-            if len(batch) == OBJECTS_AT_ONCE:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
 
     async def _look(self, found: Object, told: Rebuilt) -> Look | None:
         """Read an object to its end; None if it went away. Raises a StorageError."""

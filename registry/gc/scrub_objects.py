@@ -4,13 +4,14 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import IO
 
 from registry.gc.copies import recognised
 from registry.gc.jobs import Job
+from registry.gc.scanning import scanned
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Connection, Index, identity, scrub
 from registry.services.parallel import in_parallel
@@ -61,7 +62,7 @@ class ObjectScrub:
         before = await self._safe_age()
         seen = progress.copy()
         with tempfile.SpooledTemporaryFile(IN_MEMORY, "w+", encoding="utf-8") as waiting:
-            async for batch in self._batches():
+            async for batch in scanned(self._driver, AT_ONCE):
                 known = partial(scrub.unknown, locations=[found.location for found in batch])
                 strangers = await self._index.read(known)
                 if seen.refused is None and not self._insist:
@@ -138,16 +139,6 @@ class ObjectScrub:
         before = now - max(self._upload_seconds, SHORTEST_AGE)
         oldest = await self._index.read(scrub.oldest_upload)
         return before if oldest is None else min(before, oldest - CLOCKS)
-
-    async def _batches(self) -> AsyncIterator[list[Object]]:
-        batch: list[Object] = []
-        async for found in self._driver.scan():
-            batch.append(found)
-            if len(batch) == AT_ONCE:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
 
 
 def lines_at_once(file: IO[str]) -> Iterator[list[str]]:
