@@ -21,7 +21,7 @@ from tests.faults.collection_storm import ENVIRONMENT, FADING, storm
 from tests.faults.conftest import Serve
 from tests.support.server import ROOT
 
-SECONDS = float(os.environ.get("ENTREPOT_STORM_SECONDS", "50"))
+SECONDS = float(os.environ.get("ENTREPOT_STORM_SECONDS", "120"))
 THOROUGH = os.environ.get("ENTREPOT_TEST_THOROUGH") == "1"
 
 TABLES = {
