@@ -5,14 +5,16 @@ The steps are the modules of `versions`. Each is written by hand, and never chan
 
 import fcntl
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from registry.index.group_writer import lock_file
@@ -26,6 +28,11 @@ LOCK = 0x656E747265706F74
 """The advisory lock of PostgreSQL that whoever migrates holds: "entrepot" in ASCII."""
 
 WAIT_SECONDS = 60
+
+DEADLOCK = "40P01"
+ATTEMPTS = 20
+"""Tries on PostgreSQL: clients of the version before work meanwhile, with locks in an order of their own. Who
+lost against one of them has changed nothing."""
 
 
 class MigrationError(Exception):
@@ -44,10 +51,16 @@ def upgrade(url: str) -> None:
         raise MigrationError("index.url can't be understood as the URL of a database") from None
     connect = _sqlite if parsed.get_backend_name() == "sqlite" else _postgresql
     try:
-        if _revisions(parsed) == [NEWEST]:
-            return
-        with connect(parsed) as connection:
-            _upgrade(connection)
+        for attempt in range(1, ATTEMPTS + 1):
+            if _revisions(parsed) == [NEWEST]:
+                return
+            try:
+                with connect(parsed) as connection:
+                    _upgrade(connection)
+            except OperationalError as error:
+                if attempt == ATTEMPTS or getattr(error.orig, "sqlstate", None) != DEADLOCK:
+                    raise
+                time.sleep(random.uniform(0, 1))  # noqa: S311
     except (DBAPIError, OSError) as error:
         reason = getattr(error, "orig", None) or error
         raise MigrationError(

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
+from registry.index import migrations
 from registry.index.migrations import NEWEST, MigrationError, upgrade
 from registry.index.tables import metadata
 from tests.support.postgres import PostgresServer
@@ -147,6 +148,24 @@ def test_a_step_that_fails_leaves_nothing_behind(empty_url: str) -> None:
 
     with connected(empty_url) as connection:
         assert inspect(connection).get_table_names() == ["uploads"]
+
+
+@pytest.mark.parametrize("empty_url", ["postgresql"], indirect=True)
+def test_who_loses_against_a_client_tries_again(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of the version before work meanwhile."""
+    real, lost = migrations._upgrade, []
+
+    def deadlocked(connection: Connection) -> None:
+        real(connection)
+        if not lost:
+            lost.append(True)
+            connection.execute(text("DO $$ BEGIN RAISE EXCEPTION 'lost' USING ERRCODE = '40P01'; END $$"))
+
+    monkeypatch.setattr(migrations, "_upgrade", deadlocked)
+    upgrade(empty_url)
+    assert lost
+    with connected(empty_url) as connection:
+        assert connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [NEWEST]
 
 
 def test_a_database_that_does_not_answer_is_said_without_its_password(tmp_path: Path) -> None:
