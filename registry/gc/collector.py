@@ -18,11 +18,11 @@ from registry.gc.tally import Run, Tally, ever
 from registry.index import Connection, Index, collection, collection_preview, missing, removed
 from registry.index.collection_preview import Share, Waiting
 from registry.index.missing import Incomplete
-from registry.oci.errors import Conflict, ManifestInvalid, RegistryError, Unavailable
+from registry.oci.errors import Conflict, ManifestInvalid, RegistryError
 from registry.oci.manifest import Manifest, parse_manifest
 from registry.services.audit import Audit
 from registry.services.manifest_entries import complete
-from registry.services.quarantine import others_can_be_read
+from registry.services.quarantine import check_storage
 from registry.services.storage_errors import translated_errors
 from storage_drivers import StorageDriver
 from storage_drivers.failpoints import declare, failpoint
@@ -226,7 +226,9 @@ class Collector:
                     raise
                 return True
             failpoint(DELETED)
-            await self._check_storage()
+            # Or it was perhaps not there.
+            told = "no blob can be read, so nothing that was deleted counts as gone"
+            await check_storage(self._index, self._driver, told)
             freed = sum(row.size or 0 for row in rows)
             await run.write(
                 partial(collection.forget, locations=locations),
@@ -236,15 +238,6 @@ class Collector:
             return True
 
         return step
-
-    async def _check_storage(self) -> None:
-        """Raise Unavailable if no blob can be read: then what was just deleted was perhaps not there, as on a
-        volume that is not mounted or in another bucket, and comes back with it."""
-        if await others_can_be_read(self._index, self._driver, 0) is False:
-            raise Unavailable(
-                "no blob can be read, so nothing that was deleted counts as gone: is this the storage that "
-                "the index was written for, and is it mounted?"
-            )
 
     async def _tell(self, run: Run, actor: Actor, purge_removed: bool) -> None:
         """Enter in the audit what went."""

@@ -17,8 +17,7 @@ from registry.gc.jobs import Job
 from registry.index import Connection, Index, identity, index_copies, journal
 from registry.index.index_copies import CopyRow
 from registry.index.journal import KIND
-from registry.oci.errors import Unavailable
-from registry.services.quarantine import others_can_be_read
+from registry.services.quarantine import check_storage
 from registry.services.storage_errors import translated_errors
 from storage_drivers import NotFound, StorageDriver
 from storage_drivers.failpoints import declare, failpoint
@@ -94,17 +93,13 @@ class Compaction:
                 await fetch(self._driver, row.location, file)
                 await asyncio.to_thread(verify, file, KIND)
             except (NotFound, BadArchive) as error:
-                await check_storage(self._index, self._driver, row)
+                await check_storage(self._index, self._driver, out_of_reach(row))
                 raise LostObject(row.location, str(error)) from error
 
 
-async def check_storage(index: Index, driver: StorageDriver, row: CopyRow) -> None:
-    """Raise Unavailable if no blob can be read either: then it says nothing that this object can't."""
-    if await others_can_be_read(index, driver, 0) is False:
-        raise Unavailable(
-            f"the {row.kind} {row.location} can't be read, nor any blob: is this the storage that the index "
-            "was written for, and is it mounted?"
-        )
+def out_of_reach(row: CopyRow) -> str:
+    """What is told where no blob can be read either: then it says nothing that this object can't."""
+    return f"the {row.kind} {row.location} can't be read, nor any blob"
 
 
 async def write_all_again(job: Job, location: str, reason: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from registry.gc.archive import BadArchive, verify
-from registry.gc.compaction import check_storage, write_all_again
+from registry.gc.compaction import out_of_reach, write_all_again
 from registry.gc.copies import KINDS, fetch, scratch
 from registry.gc.jobs import Job
 from registry.gc.pace import Pace
@@ -17,7 +17,7 @@ from registry.gc.scrub_blobs import UNAVAILABLE
 from registry.gc.scrub_progress import Finding, Progress
 from registry.index import Index, index_copies, journal
 from registry.index.index_copies import CopyRow
-from registry.services.quarantine import others_can_be_read
+from registry.services.quarantine import check_storage, others_can_be_read
 from storage_drivers import Defective, NotFound, StorageDriver, StorageError
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class CopyScrub:
             try:
                 reason = await self._fault(row)
             except (StorageError, OSError) as error:  # the latter: there is no room for it in our own folder
-                if await others_can_be_read(self._index, self._driver, 0) is False:
+                if await others_can_be_read(self._index, self._driver) is False:
                     raise
                 kind, reason = UNAVAILABLE, str(error)
                 log.warning("the %s %s can't be read now: %s", row.kind, row.location, reason)
@@ -82,6 +82,6 @@ class CopyScrub:
             except BadArchive as error:
                 return error.message
             except (NotFound, Defective) as error:
-                await check_storage(self._index, self._driver, row)
+                await check_storage(self._index, self._driver, out_of_reach(row))
                 return str(error)
         return None

@@ -112,7 +112,7 @@ class ObjectScrub:
             except (NotFound, Defective):
                 return
             except StorageError:  # such as one that is archived: all of a journal never are
-                if await others_can_be_read(self._index, self._driver, 0) is False:
+                if await others_can_be_read(self._index, self._driver) is False:
                     raise
                 return
             if beginning is not None and beginning.get("index") not in (None, own):

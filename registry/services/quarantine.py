@@ -15,7 +15,7 @@ from registry.index import Connection, Index, quarantine
 from registry.index.blobs import BlobRow
 from registry.index.quarantine import QuarantinedRow
 from registry.oci.digest import Digest
-from registry.oci.errors import RegistryError
+from registry.oci.errors import RegistryError, Unavailable
 from registry.services.audit import Audit, AuditRow
 from registry.services.hashing import stored_digest
 from storage_drivers import NotFound, StorageDriver, StorageError
@@ -118,7 +118,14 @@ class Quarantine:
         return await self._index.read(quarantine.count)
 
 
-async def others_can_be_read(index: Index, driver: StorageDriver, blob_id: int) -> bool | None:
+async def check_storage(index: Index, driver: StorageDriver, told: str) -> None:
+    """Raise Unavailable, saying what was `told` of it, if no blob can be read: then what is missing may only
+    be out of reach, as on a volume that is not mounted or in another bucket, and come back with the rest."""
+    if await others_can_be_read(index, driver) is False:
+        raise Unavailable(f"{told}: is this the storage that the index was written for, and is it mounted?")
+
+
+async def others_can_be_read(index: Index, driver: StorageDriver, blob_id: int = 0) -> bool | None:
     """Whether a blob can be read, of some that are not the one with this id; None: there are no others."""
     others = await index.read(partial(quarantine.others, blob_id=blob_id, limit=NEIGHBOURS))
     for other in others:
