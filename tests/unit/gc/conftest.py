@@ -1,13 +1,13 @@
 """An index with its schema, as the tests of the index have it, and what its jobs work on."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from registry.index import Index, open_index
-from registry.index.migrations import upgrade
 from tests.unit.gc.shelf import Shelf
 from tests.unit.gc.store import Store
 from tests.unit.index.conftest import index, index_url
@@ -26,9 +26,9 @@ def shelf(index: Index) -> Shelf:
 
 
 @pytest.fixture
-async def new(tmp_path: Path) -> AsyncIterator[Index]:
-    """An index with nothing in it."""
-    upgrade(url := f"sqlite:///{tmp_path / 'new.sqlite'}")
+async def new(tmp_path: Path, sqlite_template: Path) -> AsyncIterator[Index]:
+    """Another index, with nothing in it."""
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'new.sqlite')}"
     opened = open_index(url, pool_size=3)
     yield opened
     await asyncio.to_thread(opened.close)

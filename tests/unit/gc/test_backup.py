@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import io
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -24,15 +24,6 @@ from tests.unit.index import rows
 
 BODY = bytes(range(256))
 """Of a manifest: nothing that JSON could hold as it is."""
-
-
-@pytest.fixture
-async def other(tmp_path: Path) -> AsyncIterator[Index]:
-    """An empty index of the kind that every machine has."""
-    upgrade(url := f"sqlite:///{tmp_path / 'other.sqlite'}")
-    opened = open_index(url, pool_size=2)
-    yield opened
-    await asyncio.to_thread(opened.close)
 
 
 async def backup_of(index: Index) -> IO[bytes]:
@@ -83,35 +74,35 @@ def content(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
-async def test_from_one_database_to_another_and_back(index: Index, other: Index, tmp_path: Path) -> None:
+async def test_from_one_database_to_another_and_back(index: Index, new: Index, tmp_path: Path) -> None:
     await index.write(a_row_of_each)
     before = await index.read(content)
     assert all(before.values()), "each table has a row"
-    await enter(other, await backup_of(index))
-    assert await other.read(content) == before
-    assert await other.read(access.epoch) == await index.read(access.epoch) + 1
+    await enter(new, await backup_of(index))
+    assert await new.read(content) == before
+    assert await new.read(access.epoch) == await index.read(access.epoch) + 1
     url = f"sqlite:///{tmp_path / 'third.sqlite'}"
     upgrade(url)
     third = open_index(url, pool_size=2)
-    await enter(third, await backup_of(other))
+    await enter(third, await backup_of(new))
     assert await third.read(content) == before
     await asyncio.to_thread(third.close)
 
 
-async def test_into_an_empty_index_of_this_kind(index: Index, other: Index) -> None:
+async def test_into_an_empty_index_of_this_kind(index: Index, new: Index) -> None:
     """What comes afterwards has ids of its own, in the tables whose ids are never given twice with a gap."""
-    await other.write(a_row_of_each)
-    gone = await other.write(partial(rows.user, name="gone"))
-    await other.write(partial(principals.remove, id=gone))
-    await enter(index, await backup_of(other))
-    assert await index.read(content) == await other.read(content)
+    await new.write(a_row_of_each)
+    gone = await new.write(partial(rows.user, name="gone"))
+    await new.write(partial(principals.remove, id=gone))
+    await enter(index, await backup_of(new))
+    assert await index.read(content) == await new.read(content)
     user = await index.write(partial(rows.user, name="new"))
     assert user > gone + 1000
     repository = await index.write(lambda connection: rows.repositories.ensure(connection, "new", 1.0))
     assert repository == 2
 
 
-async def test_what_is_committed_meanwhile_is_not_in_it(index: Index, other: Index) -> None:
+async def test_what_is_committed_meanwhile_is_not_in_it(index: Index, new: Index) -> None:
     await index.write(partial(rows.user, name="before"))
 
     def query(connection: Connection) -> int:
@@ -131,15 +122,15 @@ def principals_of(connection: Connection) -> list[str]:
     return sorted(connection.execute(text("SELECT name FROM principals")).scalars())
 
 
-async def test_an_index_with_anything_in_it_is_refused(index: Index, other: Index) -> None:
-    file = await backup_of(other)
+async def test_an_index_with_anything_in_it_is_refused(index: Index, new: Index) -> None:
+    file = await backup_of(new)
     await index.write(partial(rows.user, name="alice"))
     with pytest.raises(Conflict, match="not empty"):
         await enter(index, file)
 
 
-async def test_what_deletes_waits_after_a_restore(index: Index, other: Index) -> None:
-    await enter(index, await backup_of(other))
+async def test_what_deletes_waits_after_a_restore(index: Index, new: Index) -> None:
+    await enter(index, await backup_of(new))
     found = {row.name: row for row in await Jobs(index).status()}
     assert found.keys() == {"gc", "retention", "scrub", JOB}
     assert found[JOB].state.keys() == {"restored_to"}
@@ -161,34 +152,34 @@ DAMAGES: dict[str, Callable[[list[str]], list[str]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-async def test_a_damaged_backup_is_refused(other: Index, damage: Callable[[list[str]], list[str]]) -> None:
-    await other.write(partial(rows.user, name="alice"))
-    lines = gzip.decompress((await backup_of(other)).read()).decode().splitlines()
+async def test_a_damaged_backup_is_refused(new: Index, damage: Callable[[list[str]], list[str]]) -> None:
+    await new.write(partial(rows.user, name="alice"))
+    lines = gzip.decompress((await backup_of(new)).read()).decode().splitlines()
     changed = gzip.compress("".join(f"{line}\n" for line in damage(lines)).encode())
     with pytest.raises(BadArchive):
-        await enter(other, io.BytesIO(changed))
+        await enter(new, io.BytesIO(changed))
 
 
 @pytest.mark.parametrize("size", [0, 5, 300])
-async def test_half_a_backup_is_refused(other: Index, size: int) -> None:
-    await other.write(partial(rows.user, name="alice"))
-    whole_one = (await backup_of(other)).read()
+async def test_half_a_backup_is_refused(new: Index, size: int) -> None:
+    await new.write(partial(rows.user, name="alice"))
+    whole_one = (await backup_of(new)).read()
     with pytest.raises(BadArchive):
-        await enter(other, io.BytesIO(whole_one[:size]))
+        await enter(new, io.BytesIO(whole_one[:size]))
     with pytest.raises(BadArchive):
-        await enter(other, io.BytesIO(whole_one[:-20] + bytes(20)))
+        await enter(new, io.BytesIO(whole_one[:-20] + bytes(20)))
 
 
-async def test_another_form_of_the_index_is_refused(other: Index) -> None:
+async def test_another_form_of_the_index_is_refused(new: Index) -> None:
     """In words that say what to do."""
     file = io.BytesIO()
     beginning = {"revision": "0002", "version": "0.1.0", "at": 1.0, "places": []}
     ArchiveWriter(file, KIND, beginning).end(rows={})
     with pytest.raises(Conflict, match=r"form 0002 .* Entrepot 0\.1\.0 made"):
-        await enter(other, file)
+        await enter(new, file)
 
 
-async def test_what_is_used_of_a_quota_is_counted_once(index: Index, other: Index) -> None:
+async def test_what_is_used_of_a_quota_is_counted_once(index: Index, new: Index) -> None:
     """And not with each row: PostgreSQL has to pass all versions before, of a million links for hours."""
 
     def fill(connection: Connection) -> None:
@@ -201,8 +192,8 @@ async def test_what_is_used_of_a_quota_is_counted_once(index: Index, other: Inde
     with gzip.open(file) as archive:
         lines = [json.loads(line) for line in archive]
     file.seek(0)
-    await enter(other, file)
+    await enter(new, file)
 
     assert [line["table"] for line in lines if "table" in line][-1] == "quotas", "behind what is counted"
-    limits = await other.read(partial(quotas.of_repository, repository="acme/app"))
+    limits = await new.read(partial(quotas.of_repository, repository="acme/app"))
     assert [limit.used for limit in limits] == [300]
