@@ -18,7 +18,6 @@ from registry.transfer.content import Pieces, Read
 from registry.transfer.credentials import Credentials, from_engines
 from registry.transfer.errors import Damaged, Interrupted, Refused, TransferError
 from registry.transfer.patience import Patience, retry_after
-from registry.transfer.references import Reference, parse_reference, repository_of, tag_of
 from registry.transfer.remote import RemoteSource
 from registry.transfer.sessions import Sessions
 from registry.transfer.uploads import Uploads
@@ -357,38 +356,6 @@ def test_challenges() -> None:
     assert parse_challenges(["Negotiate"]) is None
     assert retry_after("Sat, 01 Jan 2000 00:00:00 GMT") == 0
     assert retry_after("soon") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("alpine", Reference(None, "alpine")),
-        ("acme/app:1.0", Reference(None, "acme/app", "1.0")),
-        ("docker.io/alpine:3", Reference("docker.io", "library/alpine", "3")),
-        ("index.docker.io/acme/app", Reference("docker.io", "acme/app")),
-        ("localhost/app", Reference("localhost", "app")),
-        ("Host:5000/a/b:x", Reference("host:5000", "a/b", "x")),
-        ("old.example.com/**", Reference("old.example.com", "**")),
-        ("acme/**", Reference(None, "acme/**")),
-    ],
-)
-def test_references(text: str, meant: Reference) -> None:
-    assert parse_reference(text) == meant
-
-
-@pytest.mark.parametrize(
-    "text", ["", "Acme/app", "a/**:1", "acme**", "a:b:c/d e", "app@sha256:1", "app:", "a/../b"]
-)
-def test_what_is_no_reference(text: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        parse_reference(text)
-
-
-def test_names_in_archives() -> None:
-    names = {"1.0": (None, "1.0"), "docker.io/acme/app:1.0": ("acme/app", "1.0"), "app:x": ("app", "x")}
-    for name, meant in names.items():
-        assert (repository_of(name), tag_of(name)) == meant
-    assert tag_of("acme/app") is None
 
 
 def test_what_engines_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
